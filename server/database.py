@@ -1,0 +1,173 @@
+"""The way to PostgreSQL: which server, one pool, connections with limits.
+
+Nothing outside this file opens a connection. Pooled connections carry no session state (no SET, LISTEN, session
+locks, temporary tables): the pool's reset round trip is switched off, it would triple the price of a short query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+import orjson
+
+from server.errors import Overloaded
+from server.postgres.cluster import DATABASE, Cluster
+from server.settings import Settings
+from sql.migrate import migrate
+from sql.query import Connection, translated
+
+ACQUIRE_TIMEOUT = 1.0
+CONNECT_TIMEOUT = 3.0
+POOL_MAX = 6
+# Limits the server enforces even if our own cancellation is lost. Long jobs raise theirs with SET LOCAL.
+LIMITS = {
+    "timezone": "UTC",
+    "application_name": "yojohan",
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+    "jit": "off",
+}
+# A command (import, demo) works for minutes on a connection of its own.
+UNLIMITED = LIMITS | {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+
+
+async def _prepare_connection(conn: Connection) -> None:
+    for name in ("json", "jsonb"):
+        prefix = b"\x01" if name == "jsonb" else b""
+        await conn.set_type_codec(
+            name, schema="pg_catalog", format="binary",
+            encoder=lambda value, prefix=prefix: prefix + orjson.dumps(value),
+            decoder=lambda data, skip=len(prefix): orjson.loads(data[skip:]),
+        )  # fmt: skip
+
+
+async def _keep_session(_: Connection) -> None:
+    """Stands in for the pool's reset: there is no session state to reset."""
+
+
+class Database:
+    """The pool. `waiting` and `in_use` are gauges, `waited` the seconds spent waiting for a connection so far."""
+
+    def __init__(self, dsn: str, *, size: int = POOL_MAX) -> None:
+        self.dsn = dsn
+        self.size = size
+        self.in_use = 0
+        self.waiting = 0
+        self.waited = 0.0
+        self.acquired = 0
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Make the pool; connections are opened as they are needed."""
+        self._pool = await asyncpg.create_pool(
+            self.dsn, min_size=0, max_size=self.size, reset=_keep_session, init=_prepare_connection,
+            server_settings=LIMITS, command_timeout=10, timeout=CONNECT_TIMEOUT, max_inactive_connection_lifetime=300,
+        )  # fmt: skip
+
+    async def close(self, timeout: float = 3.0) -> None:
+        """Close it, within `timeout` seconds whatever the server does."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._pool.close()
+        except (TimeoutError, OSError, asyncpg.InterfaceError):
+            self._pool.terminate()
+        self._pool = None
+
+    @property
+    def idle(self) -> int:
+        """Open connections nobody uses."""
+        return self._pool.get_idle_size() if self._pool is not None else 0
+
+    @asynccontextmanager
+    async def connection(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+        """A connection for one use. Overloaded if none is free in time, DatabaseUnavailable if there is no server."""
+        conn = await self._acquire(timeout)
+        self.in_use += 1
+        try:
+            yield conn
+        finally:
+            self.in_use -= 1
+            assert self._pool is not None
+            with translated():
+                await self._pool.release(conn, timeout=2)
+
+    @asynccontextmanager
+    async def transaction(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+        """A connection inside a transaction."""
+        async with self.connection(timeout) as conn:
+            with translated():
+                transaction = conn.transaction()
+                await transaction.start()
+            try:
+                yield conn
+            except BaseException:
+                with translated():
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
+
+    async def _acquire(self, timeout: float) -> Connection:
+        if self._pool is None:
+            raise Overloaded("The server is stopping.")
+        started = perf_counter()
+        self.waiting += 1
+        try:
+            with translated():
+                conn = await self._pool.acquire(timeout=timeout)
+        finally:
+            self.waiting -= 1
+            self.waited += perf_counter() - started
+        self.acquired += 1
+        return conn
+
+
+async def connect(dsn: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
+    """A connection outside the pool, for commands, LISTEN and locks that live as long as the session."""
+    conn = await asyncpg.connect(dsn, server_settings=UNLIMITED | settings, timeout=CONNECT_TIMEOUT)
+    await _prepare_connection(conn)
+    return conn
+
+
+async def _create_database(cluster: Cluster) -> None:
+    conn = await asyncpg.connect(cluster.dsn("postgres"), timeout=CONNECT_TIMEOUT)
+    try:
+        if not await conn.fetchval("select true from pg_database where datname = $1", DATABASE):
+            await conn.execute(f"create database {DATABASE}")
+    finally:
+        await conn.close()
+
+
+@asynccontextmanager
+async def server(settings: Settings, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[str]:
+    """The address of the database: DATABASE_URL, or the embedded server, started if need be and left tidily."""
+    if settings.database_url:
+        yield settings.database_url
+        return
+    cluster = Cluster(settings.data_dir)
+    await cluster.start(waiting)
+    try:
+        await _create_database(cluster)
+        yield cluster.dsn()
+    finally:
+        await asyncio.shield(cluster.stop())
+
+
+@asynccontextmanager
+async def dedicated_connection(settings: Settings) -> AsyncIterator[Any]:
+    """One connection to a migrated database, for a command."""
+    async with server(settings) as dsn:
+        conn = await connect(dsn)
+        try:
+            await migrate(conn)
+            yield conn
+        finally:
+            await conn.close(timeout=5)

@@ -1,0 +1,43 @@
+"""One row of the route table: what the router, the validator, the metrics and the OpenAPI document all read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+
+from server.errors import YojohanError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Access = Literal["public", "user", "moderator", "admin", "operator"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """An endpoint: `query` holds its query parameters as fields, `body` the type its JSON is decoded into,
+    `answer` the type of its success body (None: no JSON body), `errors` what it may raise beyond the general ones."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    description: str = ""
+    access: Access = "public"
+    query: type[Struct] | None = None
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    media_types: tuple[str, ...] = ("application/json",)
+    errors: tuple[type[YojohanError], ...] = ()
+    cached: bool = False
+    example: Any = None
+    body_example: Any = None
+
+    @property
+    def operation_id(self) -> str:
+        """A stable name for client generators: the handler's own."""
+        return self.handler.__name__

@@ -1,0 +1,70 @@
+"""The configuration of the embedded PostgreSQL: small memory, no parallel workers, nothing on the network.
+
+Every value departs from PostgreSQL's default for a reason that stands beside it. `docs/settings.md` explains them
+to operators. The file is written anew at each start, so an upgrade of this program upgrades the configuration.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SETTINGS: dict[str, str] = {
+    # Reached through a socket in a directory that only we may enter.
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "password_encryption": "scram-sha-256",
+    # Memory. The page cache of the kernel does the rest; a backend costs about 2 MB.
+    "shared_buffers": "32MB",
+    "max_connections": "24",
+    "superuser_reserved_connections": "2",
+    "work_mem": "2MB",
+    "maintenance_work_mem": "32MB",
+    "temp_buffers": "1MB",
+    "wal_buffers": "1MB",
+    "effective_cache_size": "256MB",
+    # One or two cores: workers would only take turns with the query they serve.
+    "max_worker_processes": "3",
+    "max_parallel_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "max_parallel_maintenance_workers": "0",
+    "autovacuum_max_workers": "1",
+    "autovacuum_naptime": "30s",
+    "jit": "off",
+    # Solid state: a random page is nearly as cheap as the next one.
+    "random_page_cost": "1.1",
+    # Random event ids touch many pages: with rare checkpoints and compressed page images the log stays small.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "512MB",
+    "min_wal_size": "64MB",
+    "wal_compression": "pglz",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    # A week of logs, one file a weekday, each overwritten after a week.
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "postgresql-%a.log",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_truncate_on_rotation": "on",
+    "log_min_messages": "warning",
+    # A failing statement may carry what a user wrote; it is not for a log file.
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# Known to newer servers only.
+SINCE_18 = {"io_method": "sync", "autovacuum_worker_slots": "2"}
+
+
+def render(major: int, socket_directory: Path) -> str:
+    """The text of `postgresql.conf` for a server of this major version."""
+    values = SETTINGS | {"unix_socket_directories": str(socket_directory)}
+    if major >= 18:
+        values |= SINCE_18
+    lines = [f"{name} = '{value}'" for name, value in values.items()]
+    return "# Written at every start; change settings through the environment.\n" + "\n".join(lines) + "\n"
+
+
+# Whoever may enter the socket's directory (mode 0700) may connect; there is no other way in.
+HOST_BASED_AUTHENTICATION = "local all all trust\n"

@@ -1,0 +1,74 @@
+"""The catalogue as it is written: what imports, the CMS and the OpenAPI document share.
+
+Field names are the public ones. `UNSET` means "not said": an import leaves such a field as it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+ReleaseType = Literal["tv", "movie", "ova", "ona", "special", "web", "music", "other"]
+ReleaseStatus = Literal["announced", "ongoing", "finished", "paused"]
+Season = Literal["winter", "spring", "summer", "autumn"]
+AgeRating = Literal["0+", "6+", "12+", "16+", "18+"]
+
+# U+0000 cannot be stored by PostgreSQL and control characters have no place in a name.
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+# Long texts keep tab and newline.
+NO_CONTROLS_BUT_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
+Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=NO_CONTROLS)]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_CONTROLS)]
+Language = Annotated[str, Meta(min_length=2, max_length=35, pattern=r"^[a-z]{2,8}(-[A-Za-z0-9]{1,8})*$|^romaji$")]
+Source = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+$")]
+ExternalId = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_CONTROLS)]
+Slug = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Seconds = Annotated[int, Meta(ge=0, le=864_000)]
+
+
+class Span(Struct, frozen=True, forbid_unknown_fields=True):
+    """A stretch of an episode, in seconds from its beginning; `start` lies before `stop`."""
+
+    start: Seconds
+    stop: Seconds
+
+
+class EpisodeDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An episode as written inside a release."""
+
+    ordinal: Annotated[Decimal, Meta(ge=0, le=99_999)]
+    title: Annotated[str, Meta(max_length=300, pattern=NO_CONTROLS)] = ""
+    duration_seconds: Annotated[int, Meta(ge=1, le=864_000)] | None = None
+    air_at: Annotated[datetime, Meta(tz=True)] | None = None
+    opening: Span | None = None
+    ending: Span | None = None
+
+
+class ReleaseDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A release as written. Only `title` is required."""
+
+    title: Title
+    slug: Slug | UnsetType = UNSET
+    titles: Annotated[dict[Language, Title], Meta(max_length=40)] | UnsetType = UNSET
+    synonyms: Annotated[list[Title], Meta(max_length=200)] | UnsetType = UNSET
+    synopsis: Annotated[str, Meta(max_length=20_000, pattern=NO_CONTROLS_BUT_LINES)] | UnsetType = UNSET
+    type: ReleaseType | UnsetType = UNSET
+    status: ReleaseStatus | UnsetType = UNSET
+    season: Season | None | UnsetType = UNSET
+    year: Annotated[int, Meta(ge=1900, le=2100)] | None | UnsetType = UNSET
+    age_rating: AgeRating | None | UnsetType = UNSET
+    episodes_total: Annotated[int, Meta(ge=0, le=100_000)] | None | UnsetType = UNSET
+    genres: Annotated[list[Name], Meta(max_length=60)] | UnsetType = UNSET
+    tags: Annotated[list[Name], Meta(max_length=300)] | UnsetType = UNSET
+    franchise: Title | None | UnsetType = UNSET
+    external_ids: Annotated[dict[Source, ExternalId], Meta(max_length=40)] | UnsetType = UNSET
+    popularity: Annotated[int, Meta(ge=0, le=2_000_000_000)] | UnsetType = UNSET
+    episodes: Annotated[list[EpisodeDraft], Meta(max_length=5_000)] | UnsetType = UNSET
+
+
+ENCODER = msgspec.json.Encoder(order="deterministic")

@@ -1,0 +1,139 @@
+"""Named queries: `sql/<noun>.sql` in PostgreSQL's own `$1`, each timed under its name, driver errors translated.
+
+A file is a list of queries, each headed by a line `-- name: some_name`. `load("views")` gives them as attributes:
+
+    QUERIES = load("views")
+    row = await QUERIES.get_salt.fetchrow(conn, day)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from server import errors
+
+Connection = asyncpg.Connection | PoolConnectionProxy
+
+HEADER = re.compile(r"^-- name: (?P<name>[a-z_0-9]+)\s*$", re.MULTILINE)
+
+# By class of the driver, never by message text. InterfaceError covers a connection closed under our hands.
+UNREACHABLE: tuple[type[BaseException], ...] = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    ConnectionError,
+    OSError,
+)
+SLOW: tuple[type[BaseException], ...] = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+
+
+def ignore_timing(name: str, seconds: float, failed: bool) -> None:
+    """The observer of a process that keeps no metrics."""
+
+
+class Observer:
+    """Where the time of each query goes; the composition root points `report` at the metrics."""
+
+    report: Callable[[str, float, bool], None] = staticmethod(ignore_timing)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours; whatever is a fault of ours passes through and becomes a 500."""
+    try:
+        yield
+    except SLOW as error:
+        raise errors.DeadlineExceeded("The database took too long.", retry_after=2) from error
+    except asyncpg.DataError as error:
+        raise errors.Unprocessable("A value is outside what can be stored.") from error
+    except UNREACHABLE as error:
+        raise errors.DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
+
+
+class Query:
+    """One statement with a name. Each call takes the connection: the caller owns the transaction."""
+
+    __slots__ = ("name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"<Query {self.name}>"
+
+    async def fetch(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self._timed(conn.fetch, parameters, timeout)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self._timed(conn.fetchrow, parameters, timeout)
+
+    async def fetchval(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> Any:
+        """The first column of the first row, or None."""
+        return await self._timed(conn.fetchval, parameters, timeout)
+
+    async def execute(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> int:
+        """Run it; the number of rows it touched."""
+        status: str = await self._timed(conn.execute, parameters, timeout)
+        last = status.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    async def _timed(self, run: Callable[..., Any], parameters: Sequence[Any], timeout: float | None) -> Any:
+        started = perf_counter()
+        failed = True
+        try:
+            with translated():
+                result = await run(self.text, *parameters, timeout=timeout)
+            failed = False
+            return result
+        finally:
+            Observer.report(self.name, perf_counter() - started, failed)
+
+
+class Queries:
+    """The queries of one file, as attributes; a name that is not in the file fails at the first use."""
+
+    def __init__(self, queries: dict[str, Query]) -> None:
+        self._queries = queries
+
+    def __getattr__(self, name: str) -> Query:
+        try:
+            return self._queries[name]
+        except KeyError:
+            raise AttributeError(f"no query is named {name!r}") from None
+
+    def __iter__(self) -> Iterator[Query]:
+        return iter(self._queries.values())
+
+
+def parse(text: str) -> dict[str, Query]:
+    """Split a `.sql` file into its named queries; a name that appears twice is an error."""
+    heads = list(HEADER.finditer(text))
+    queries: dict[str, Query] = {}
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        name = head["name"]
+        if name in queries:
+            raise ValueError(f"two queries are named {name}")
+        body = text[head.end() : following.start() if following else len(text)]
+        queries[name] = Query(name, body.strip().rstrip(";"))
+    return queries
+
+
+def load(noun: str) -> Queries:
+    """The named queries of `sql/<noun>.sql`."""
+    return Queries(parse(resources.files("sql").joinpath(f"{noun}.sql").read_text("utf-8")))
