@@ -205,6 +205,8 @@ class Cluster:
                 if self._process is not None:
                     self._process.poll()
                 if self.postmaster() is None:
+                    if self._process is not None:
+                        await asyncio.to_thread(self._process.wait, 2)
                     return
                 await asyncio.sleep(POLL)
         raise ClusterError(f"PostgreSQL (process {pid}) does not stop")

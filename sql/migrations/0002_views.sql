@@ -98,7 +98,10 @@ create unlogged table trend_windows (
     views bigint not null,
     view_hours_sum bigint not null,
     primary key (period, release_id)
-) with (fillfactor = 60);
+) partition by list (period);
+create unlogged table trend_windows_day partition of trend_windows for values in ('day') with (fillfactor = 60);
+create unlogged table trend_windows_week partition of trend_windows for values in ('week') with (fillfactor = 60);
+create unlogged table trend_windows_month partition of trend_windows for values in ('month') with (fillfactor = 60);
 
 -- How far each window has let go of its past: hours before `left_before` are no longer in it.
 create unlogged table trend_positions (
@@ -106,12 +109,23 @@ create unlogged table trend_positions (
     left_before timestamptz not null
 );
 
+-- Where the round of refreshing stale popularity scores has come to.
+create table trend_refresh (
+    only_row boolean primary key default true check (only_row),
+    last_release_id bigint not null
+);
+insert into trend_refresh (last_release_id) values (0);
+
 create table trending_lists (
     period text primary key,
     computed_at timestamptz not null,
     release_ids bigint[] not null,
     scores double precision[] not null
 );
+
+-- Hours since 1970, the unit of trend_windows.view_hours_sum.
+create function hour_number(moment timestamptz) returns bigint language sql immutable parallel safe
+    return (extract(epoch from moment) / 3600)::bigint;
 
 -- Makes the partitions of `parent` for every span from `first` to `last`; step is 'day', 'month' or 'year'.
 create function make_partitions(parent text, step text, first date, last date) returns setof text language plpgsql as $$

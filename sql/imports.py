@@ -1,0 +1,169 @@
+"""The database's side of the catalogue import: look-ups by batch, COPY into tables, merges by set.
+
+All of it runs inside the caller's transaction, which holds `lock` from its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sql.query import Connection, load, translated
+
+QUERIES = load("imports")
+
+# The columns COPY fills, in the order of the tuples handed in.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "releases": (
+        "id", "slug", "title", "sort_title", "synopsis", "type", "status", "season", "year", "age_rating",
+        "episodes_total", "franchise_id", "genre_ids", "tag_ids",
+    ),
+    "release_titles": ("release_id", "language", "title"),
+    "release_synonyms": ("release_id", "position", "synonym"),
+    "external_ids": ("source", "external_id", "is_number", "release_id"),
+    "episodes": (
+        "release_id", "ordinal", "title", "duration_seconds", "air_at", "opening_start", "opening_stop",
+        "ending_start", "ending_stop",
+    ),
+    "import_releases": (
+        "release_id", "said", "replaces", "title", "sort_title", "synopsis", "type", "status", "season", "year",
+        "age_rating", "episodes_total", "franchise_id", "genre_ids", "tag_ids", "synonyms", "popularity",
+    ),
+}  # fmt: skip
+COLUMNS["import_titles"] = COLUMNS["release_titles"]
+COLUMNS["import_external_ids"] = COLUMNS["external_ids"]
+COLUMNS["import_episodes"] = COLUMNS["episodes"]
+
+# In this order: what an authoritative source no longer says goes before what it says now comes.
+MERGES = (
+    QUERIES.update_releases,
+    QUERIES.remove_titles,
+    QUERIES.merge_titles,
+    QUERIES.merge_synonyms,
+    QUERIES.remove_external_ids,
+    QUERIES.merge_external_ids,
+    QUERIES.remove_episodes,
+    QUERIES.revive_episodes,
+    QUERIES.update_episodes,
+    QUERIES.insert_episodes,
+)
+
+
+async def copy(conn: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """COPY rows into a table of COLUMNS; nothing is sent where there are none."""
+    records = list(rows)
+    if records:
+        with translated():
+            await conn.copy_records_to_table(table, records=records, columns=COLUMNS[table])
+
+
+async def lock(conn: Connection) -> None:
+    """Let no other import merge until this transaction ends, and have it planned for short look-ups."""
+    await QUERIES.lock_imports.execute(conn)
+    await QUERIES.short_plans.execute(conn)
+
+
+async def start_run(conn: Connection, run: UUID) -> None:
+    """Forget the claims of imports that never came to their end."""
+    await QUERIES.start_run.execute(conn, run)
+
+
+async def end_run(conn: Connection, run: UUID) -> None:
+    """Forget the claims of this import."""
+    await QUERIES.end_run.execute(conn, run)
+
+
+async def claim(conn: Connection, run: UUID, claims: Sequence[str]) -> None:
+    """Remember what this run has met."""
+    await QUERIES.claim.execute(conn, run, claims)
+
+
+async def claimed(conn: Connection, run: UUID, claims: Sequence[str]) -> set[str]:
+    """Those of the claims that this run made in an earlier batch."""
+    return {row["claim"] for row in await QUERIES.claimed.fetch(conn, run, claims)}
+
+
+async def known_rows(conn: Connection, source: str, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    """By source key: the release it stands for and the hash of what the source said last time."""
+    rows = await QUERIES.known_rows.fetch(conn, source, keys)
+    return {row["source_key"]: (row["release_id"], row["content_hash"]) for row in rows}
+
+
+async def owners(conn: Connection, external_ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """By (source, external id): the release that has it."""
+    rows = await QUERIES.owners.fetch(conn, [one[0] for one in external_ids], [one[1] for one in external_ids])
+    return {(row["source"], row["external_id"]): row["release_id"] for row in rows}
+
+
+async def deleted_releases(conn: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the releases that are soft-deleted."""
+    return {row["id"] for row in await QUERIES.deleted_releases.fetch(conn, ids)}
+
+
+async def new_release_ids(conn: Connection, count: int) -> list[int]:
+    """Fresh ids."""
+    return [row["id"] for row in await QUERIES.new_release_ids.fetch(conn, count)]
+
+
+async def vocabulary(conn: Connection, name: str, names: dict[str, str], slugs: Sequence[str]) -> dict[str, int]:
+    """Ids by key of `genres`, `tags` or `franchises`, made where missing; `names` is key to name, slugs beside it."""
+    if not names:
+        return {}
+    rows = await QUERIES.vocabulary.fetch(conn, name, list(names), list(names.values()), slugs)
+    return {row["name_key"]: row["id"] for row in rows}
+
+
+async def free_slugs(conn: Connection, wanted: dict[int, str]) -> dict[int, str]:
+    """By release: the slug it wants where that is free, else one with its id appended."""
+    rows = await QUERIES.free_slugs.fetch(conn, list(wanted), list(wanted.values()))
+    return {row["id"]: row["slug"] for row in rows}
+
+
+async def change_slugs(conn: Connection, slugs: dict[int, str]) -> set[int]:
+    """Give releases other slugs; the old ones go on answering 301. The releases whose slug is another now."""
+    return {row["id"] for row in await QUERIES.change_slugs.fetch(conn, list(slugs), list(slugs.values()))}
+
+
+async def insert_popularity(conn: Connection, popularity: dict[int, int]) -> None:
+    """The living numbers of new releases."""
+    await QUERIES.insert_popularity.execute(conn, list(popularity), list(popularity.values()))
+
+
+async def merge_staged(conn: Connection) -> tuple[set[int], set[int]]:
+    """Merge the staging tables and empty them: releases that changed, releases whose popularity alone moved."""
+    await QUERIES.analyze_staging.execute(conn)
+    changed: set[int] = set()
+    for query in MERGES:
+        changed.update(row["id"] for row in await query.fetch(conn))
+    moved = {row["id"] for row in await QUERIES.update_popularity.fetch(conn)}
+    await QUERIES.clear_staging.execute(conn)
+    return changed, moved - changed
+
+
+async def touch(conn: Connection, ids: Sequence[int]) -> None:
+    """These releases were updated now."""
+    await QUERIES.touch.execute(conn, ids)
+
+
+async def remember(conn: Connection, source: str, said: Sequence[tuple[str, int, bytes]], *, only_key: bool) -> None:
+    """Keep (source key, release, hash) for the next run; with `only_key` a release keeps no older key of the source."""
+    keys, ids = [one[0] for one in said], [one[1] for one in said]
+    if only_key:
+        await QUERIES.forget_older_keys.execute(conn, source, keys, ids)
+    await QUERIES.remember.execute(conn, source, keys, ids, [one[2] for one in said])
+
+
+async def build_documents(conn: Connection, ids: Sequence[int]) -> None:
+    """Write the public documents of these releases anew."""
+    await QUERIES.build_documents.execute(conn, ids)
+
+
+async def invalidate(conn: Connection) -> None:
+    """Tell running servers, once this transaction commits, that cached releases are stale."""
+    await QUERIES.invalidate.execute(conn)
+
+
+async def analyze(conn: Connection) -> None:
+    """Fresh statistics while a table grows from nothing, long before autovacuum looks at it."""
+    await QUERIES.analyze.execute(conn)
