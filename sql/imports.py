@@ -61,7 +61,6 @@ async def copy(conn: Connection, table: str, rows: Iterable[tuple[Any, ...]]) ->
 async def lock(conn: Connection) -> None:
     """Let no other import merge until this transaction ends, and have it planned for short look-ups."""
     await QUERIES.lock_imports.execute(conn)
-    await QUERIES.short_plans.execute(conn)
 
 
 async def start_run(conn: Connection, run: UUID) -> None:
@@ -94,6 +93,11 @@ async def owners(conn: Connection, external_ids: Sequence[tuple[str, str]]) -> d
     """By (source, external id): the release that has it."""
     rows = await QUERIES.owners.fetch(conn, [one[0] for one in external_ids], [one[1] for one in external_ids])
     return {(row["source"], row["external_id"]): row["release_id"] for row in rows}
+
+
+async def spoken_for(conn: Connection, source: str, ids: Sequence[int]) -> set[int]:
+    """Those of the releases that a row of this source stands for."""
+    return {row["release_id"] for row in await QUERIES.spoken_for.fetch(conn, source, ids)}
 
 
 async def deleted_releases(conn: Connection, ids: Sequence[int]) -> set[int]:

@@ -1,5 +1,7 @@
+-- One import at a time; its look-ups are short, whatever the planner is told about the disk.
 -- name: lock_imports
-select pg_advisory_xact_lock(hashtext('yojohan catalogue import'))
+select pg_advisory_xact_lock(hashtext('yojohan catalogue import')),
+       set_config('random_page_cost', '1.1', true), set_config('jit', 'off', true)
 
 -- name: start_run
 delete from import_claims where run <> $1 and claimed_at < now() - interval '1 day'
@@ -29,6 +31,9 @@ select source_key, release_id, content_hash from release_imports where source = 
 select said.source, said.external_id, known.release_id
 from unnest($1::text[], $2::text[]) as said (source, external_id)
 join external_ids known using (source, external_id)
+
+-- name: spoken_for
+select distinct release_id from release_imports where source = $1 and release_id = any ($2::bigint[])
 
 -- name: deleted_releases
 select id from releases where id = any ($1::bigint[]) and deleted_at is not null
@@ -256,6 +261,3 @@ select pg_notify('yojohan_invalidate', 'releases')
 
 -- name: analyze
 analyze releases, episodes, release_titles, release_synonyms, external_ids, release_imports, popularity_metrics
-
--- name: short_plans
-select set_config('random_page_cost', '1.1', true), set_config('jit', 'off', true)

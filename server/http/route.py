@@ -36,8 +36,10 @@ class Route:
     cached: bool = False
     example: Any = None
     body_example: Any = None
+    # Only where two routes share a handler.
+    operation: str = ""
 
     @property
     def operation_id(self) -> str:
         """A stable name for client generators: the handler's own."""
-        return self.handler.__name__
+        return self.operation or self.handler.__name__

@@ -46,7 +46,14 @@ def _run(program: str, vector: Sequence[str], timeout: float) -> str:
 def environment() -> dict[str, str]:
     """The environment of PostgreSQL's programs: no PG* variable of ours may lead them astray, nor any secret reach them."""
     kept = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    ours = {
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        # When memory runs out a backend is the one to go, neither the postmaster nor the server.
+        "PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj",
+        "PG_OOM_ADJUST_VALUE": "300",
+    }
+    return {name: os.environ[name] for name in kept if name in os.environ} | ours
 
 
 def embedded() -> Binaries:

@@ -92,7 +92,7 @@ create table trend_touched (
 
 -- For linear decay a window needs only the sum of views and the sum of views times hour. Derived from view_hours,
 -- hence unlogged: no WAL, and a pass that finds it empty after a crash builds it anew.
-create unlogged table trend_windows (
+create table trend_windows (
     period text not null,
     release_id bigint not null,
     views bigint not null,

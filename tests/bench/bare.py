@@ -63,7 +63,7 @@ async def fetch(dsn: str, release_id: int, seconds: float) -> float:
     try:
         reads, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
-            await connection.fetchval("SELECT id FROM releases WHERE id = $1", release_id)
+            await connection.fetchval("SELECT title FROM releases WHERE id = $1", release_id)
             reads += 1
         return reads / (time.perf_counter() - started)
     finally:

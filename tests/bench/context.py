@@ -65,7 +65,9 @@ class Bench:
             stop_left_postgres(data_dir)
 
     @contextmanager
-    def bare(self, kind: str, *, body: bytes = b"", content_type: str = "application/json", path: str) -> Iterator[Running]:
+    def bare(
+        self, kind: str, *, body: bytes = b"", content_type: str = "application/json", path: str
+    ) -> Iterator[Running]:
         """Run a bare handler (`get` answers `body`, `parse` parses what is posted) on the one route `path`."""
         port = free_port()
         source = self.root / f"bare.{port}.body"
@@ -85,9 +87,14 @@ class Bench:
         return self._prepared("volume", views=self.views)
 
     def fresh_catalogue(self, name: str) -> Path:
-        """Return a data directory with the catalogue and no views that nobody wrote to before."""
+        """Return a copy of the catalogue that nobody wrote views to before."""
+        original = self.catalogue()
         self._discard(name)
-        return self._prepared(name, views=0)
+        # The server writes its paths anew at each start, so a stopped directory may be copied; cp keeps the modes.
+        run_to_end(
+            ["cp", "-a", str(original), str(self.root / name)], self.settings(original), self.root / "cp.log", 600
+        )
+        return self.root / name
 
     def empty_directory(self, name: str) -> Path:
         """Return the path of a data directory that does not exist yet."""

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.postgres.cluster import Cluster
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 STOP_SECONDS = 45.0
@@ -53,7 +55,13 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, environment: Mapping[str, str], log: Path, ready: bytes, timeout: float = 120.0
+    command: Sequence[str],
+    *,
+    port: int,
+    environment: Mapping[str, str],
+    log: Path,
+    ready: bytes,
+    timeout: float = 120.0,
 ) -> Iterator[Running]:
     """Run `command` until the block ends; `ready` is `path` or `path status` and says which answer means ready.
 
@@ -105,13 +113,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def stop_left_postgres(data_dir: Path) -> None:
     """Stop the PostgreSQL of a data directory of ours whose server died without doing so itself."""
-    for pid_file in data_dir.rglob("postmaster.pid"):
-        with suppress(OSError, ValueError):
-            pid = int(pid_file.read_text().split(maxsplit=1)[0])
-            # The file survives a crash and pids are reused: only a postgres may get the signal.
-            if "postgres" in Path(f"/proc/{pid}/comm").read_text():
-                os.kill(pid, signal.SIGINT)
-                _wait_for_end(pid)
+    pid = Cluster(data_dir).postmaster()
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        _wait_for_end(pid)
 
 
 def _wait_for_end(pid: int) -> None:

@@ -1,0 +1,62 @@
+"""Invalidations from other processes: an import or another instance says what changed, this one drops it from its cache.
+
+NOTIFY carries tags only. A connection that was lost may have missed some, so after a reconnect everything is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+from actors.base import Actor
+from server.database import connect
+from sql.query import UNREACHABLE
+
+log = logging.getLogger("yojohan.cache")
+
+CHANNEL = "yojohan_invalidate"
+
+
+class Invalidations(Actor[Any]):
+    """Listens on a connection of its own. `drop` takes tags; `drop_all` empties the cache."""
+
+    name = "invalidations"
+    interval = 5.0
+
+    def __init__(self, dsn: str, drop: Callable[[Sequence[str]], None], drop_all: Callable[[], None]) -> None:
+        self._dsn = dsn
+        self._drop = drop
+        self._drop_all = drop_all
+        self._conn: asyncpg.Connection[Any] | None = None
+
+    async def on_start(self) -> None:
+        """Connect and listen."""
+        await self._listen()
+
+    async def on_tick(self) -> None:
+        """Look after the connection: the driver does not reconnect by itself."""
+        if self._conn is None or self._conn.is_closed():
+            await self._listen()
+
+    async def on_stop(self) -> None:
+        """Leave."""
+        if self._conn is not None and not self._conn.is_closed():
+            await self._conn.close(timeout=1)
+
+    async def _listen(self) -> None:
+        self._conn = None
+        try:
+            conn = await connect(self._dsn, application_name="yojohan listen")
+            await conn.add_listener(CHANNEL, self._heard)
+        except (*UNREACHABLE, TimeoutError) as error:
+            log.warning("not listening for changes", extra={"reason": type(error).__name__})
+            return
+        self._conn = conn
+        self._drop_all()
+
+    def _heard(self, _conn: Any, _pid: int, _channel: str, payload: object) -> None:
+        # Dropping tags takes microseconds and touches only the cache's own memory: no message is needed.
+        self._drop(str(payload).split())

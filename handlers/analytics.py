@@ -1,0 +1,50 @@
+"""Analytics: views by interval, and the tops; JSON, or CSV for spreadsheets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Literal
+
+from aiohttp import web
+
+from server.bodies import analytics as bodies
+from server.http import reading
+from server.http.answer import JSON
+from server.http.parse import check_depth, query
+from server.keys import DATABASE
+from server.schemas.queries import AnalyticsQuery, TopQuery
+
+CSV = "text/csv; charset=utf-8"
+
+
+async def list_views(request: web.Request) -> web.StreamResponse:
+    """GET /analytics/views"""
+    wanted = query(request, AnalyticsQuery)
+    check_depth(wanted.limit, wanted.page)
+    now = datetime.now(UTC)
+    span = bodies.wanted_by(wanted, now)
+    as_csv = _wants_csv(request, wanted.format)
+    # What touches today still moves.
+    policy = "analytics_live" if span.stop.date() > now.date() else "analytics"
+    load = partial(bodies.views, request.app[DATABASE], wanted, span, reading.base(request), as_csv=as_csv)
+    return await reading.answer(request, policy, (repr(wanted), span.start, span.stop, as_csv), ("views",), load, _type(as_csv))
+
+
+async def list_top(request: web.Request) -> web.StreamResponse:
+    """GET /analytics/top"""
+    wanted = query(request, TopQuery)
+    as_csv = _wants_csv(request, wanted.format)
+    load = partial(bodies.top, request.app[DATABASE], wanted, as_csv=as_csv)
+    return await reading.answer(request, "top", (wanted.period, wanted.limit, as_csv), ("views",), load, _type(as_csv))
+
+
+def _type(as_csv: bool) -> str:
+    return CSV if as_csv else JSON
+
+
+def _wants_csv(request: web.Request, asked: Literal["json", "csv"] | None) -> bool:
+    if asked is not None:
+        return asked == "csv"
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
+    return "text/csv" in accepted and JSON not in accepted

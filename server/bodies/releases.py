@@ -1,0 +1,130 @@
+"""The bodies of answers about releases: what the cache keeps, made from the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import asdict
+
+from server.database import Database
+from server.errors import NotFound, Unprocessable
+from server.http.answer import link, links, page_body
+from server.rules import cursors
+from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleaseFilters, ReleasesQuery
+from sql import release_list, releases, vocabularies
+from sql.query import Connection
+from sql.release_list import Choice, Filter
+
+DEEPEST = 10_000
+KEY_TYPES: dict[str, type] = {"updated": datetime, "year": int, "title": str, "rating": float, "popularity": float}
+
+
+def _split(texts: list[str]) -> Choice:
+    return Choice([t for t in texts if not t.startswith("!")], [t[1:] for t in texts if t.startswith("!")])
+
+
+async def _filter(conn: Connection, query: ReleaseFilters) -> Filter:
+    return Filter(
+        genres=await vocabularies.choose(conn, "genres", query.genre),
+        tags=await vocabularies.choose(conn, "tags", query.tag),
+        franchises=await vocabularies.choose(conn, "franchises", query.franchise),
+        types=_split(query.type),
+        statuses=_split(query.status),
+        seasons=_split(query.season),
+        age_ratings=_split(query.age_rating),
+        year_from=query.year_from,
+        year_to=query.year_to,
+    )
+
+
+async def page(database: Database, query: ReleasesQuery, base: str) -> bytes:
+    """A page of releases. Beyond page × limit = 10,000 `next` goes on by cursor."""
+    after = None
+    sort = query.sort.removeprefix("-")
+    if query.cursor is not None:
+        after = cursors.decode(query.sort, query.cursor, KEY_TYPES[sort])
+    offset = 0 if after else (query.page - 1) * query.limit
+    async with database.connection() as conn:
+        wanted = await _filter(conn, query)
+        rows = await release_list.page(conn, wanted, query.sort, query.limit, offset, after)
+        count = await (releases.total(conn) if wanted.everything else release_list.count(conn, wanted))
+    following, before = _links(query, base, rows, count)
+    return page_body(count, following, before, [row.release for row in rows])
+
+
+def _links(query: ReleasesQuery, base: str, rows: list[release_list.Row], count: int) -> tuple[str | None, str | None]:
+    given: dict[str, Any] = {name.rstrip("_"): value for name, value in asdict(query).items()}
+    given |= {"cursor": None, "page": None, "sort": None if query.sort == "-updated" else query.sort}
+    if query.cursor is None and (query.page + 1) * query.limit <= DEEPEST:
+        return links(base, given, query.limit, query.page, count)
+    more = len(rows) == query.limit and (query.cursor is not None or query.page * query.limit < count)
+    following = cursors.encode(query.sort, rows[-1].key, rows[-1].id) if more else None
+    before = link(base, given | {"page": query.page - 1}) if query.cursor is None and query.page > 1 else None
+    return (link(base, given | {"cursor": following}) if following else None), before
+
+
+async def one(database: Database, release_id: int) -> bytes:
+    """A release by id."""
+    async with database.connection() as conn:
+        found = await releases.get(conn, release_id)
+    if found is None:
+        raise NotFound("There is no such release.")
+    return found.release.encode()
+
+
+async def one_by_slug(database: Database, slug: str) -> bytes:
+    """A release by its slug."""
+    if "\x00" in slug:
+        raise NotFound("There is no such release.")
+    async with database.connection() as conn:
+        found = await releases.get_by_slug(conn, slug)
+    if found is None:
+        raise NotFound("There is no such release.")
+    return found.release.encode()
+
+
+async def successor(database: Database, slug: str) -> str | None:
+    """The slug a retired slug leads to, or None."""
+    if "\x00" in slug:
+        return None
+    async with database.connection() as conn:
+        return await releases.current_slug(conn, slug)
+
+
+async def latest(database: Database, query: LatestQuery) -> bytes:
+    """The releases that changed last."""
+    async with database.connection() as conn:
+        rows = await releases.latest(conn, query.limit)
+        count = await releases.total(conn)
+    return page_body(count, None, None, rows)
+
+
+async def drawn(database: Database, query: RandomQuery) -> bytes:
+    """Releases drawn at random."""
+    async with database.connection() as conn:
+        rows = await releases.draw(conn, await _filter(conn, query), query.limit)
+    return page_body(len(rows), None, None, rows)
+
+
+async def related(database: Database, id_or_slug: str, query: PageQuery, base: str) -> bytes:
+    """The other releases of the same franchise."""
+    async with database.connection() as conn:
+        release_id = await known(conn, id_or_slug)
+        count, rows = await releases.related(conn, release_id, query.limit, (query.page - 1) * query.limit)
+    following, before = links(base, {"limit": query.limit}, query.limit, query.page, count)
+    return page_body(count, following, before, rows)
+
+
+async def known(conn: Connection, id_or_slug: str) -> int:
+    """The id of the release, or NotFound."""
+    release_id = None if "\x00" in id_or_slug else await releases.resolve(conn, id_or_slug)
+    if release_id is None:
+        raise NotFound("There is no such release.")
+    return release_id
+
+
+def check(query: ReleasesQuery) -> None:
+    """Unprocessable where both a page and a cursor are given."""
+    if query.cursor is not None and query.page != 1:
+        raise Unprocessable("Give either a page or a cursor.")

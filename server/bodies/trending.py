@@ -1,0 +1,71 @@
+"""The pages of what is watched right now, from the tops that the trending calculator keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import orjson
+
+from server.cache import Policy, ResponseCache
+from server.database import Database
+from server.errors import Unavailable
+from server.events import PERIODS, Period, Trends
+from server.http.answer import links
+from server.schemas.queries import TrendingQuery
+from sql import trends as sql
+
+TAG = "trending"
+WATCHED: dict[Period, str] = {
+    "day": "Watched a lot in the last 24 hours.",
+    "week": "Watched a lot in the last 7 days.",
+    "month": "Watched a lot in the last 30 days.",
+}
+LIKED = {"code": "popular", "text": "Popular overall, or new."}
+
+
+def key(query: TrendingQuery) -> Hashable:
+    """The cache key of a page."""
+    return (TAG, query.period, query.limit, query.page)
+
+
+async def page(database: Database, trends: Trends, query: TrendingQuery, base: str) -> bytes:
+    """A page of the period's top."""
+    trend = trends.by_period.get(query.period)
+    if trend is None:
+        raise Unavailable("Trends are being computed.", retry_after=2)
+    offset = (query.page - 1) * query.limit
+    ids = trend.release_ids[offset : offset + query.limit]
+    scores = trend.scores[offset : offset + query.limit]
+    async with database.connection() as conn:
+        found = await sql.trending_page(conn, ids)
+    # What was hidden since the last pass is missing from `found`, hence the look-up by id.
+    by_id = {orjson.loads(text)["id"]: text for text in found} if len(found) < len(ids) else dict(zip(ids, found, strict=True))
+    count = len(trend.release_ids)
+    following, before = links(base, {"period": query.period, "limit": query.limit}, query.limit, query.page, count)
+    watched = {"code": "trending", "text": WATCHED[query.period]}
+    return orjson.dumps(
+        {
+            "type": "trending",
+            "period": query.period,
+            "count": count,
+            "next": following,
+            "previous": before,
+            "results": [
+                {
+                    "release": orjson.Fragment(by_id[release_id]),
+                    "score": round(score, 4),
+                    "reasons": [watched if score > 0 else LIKED],
+                }
+                for release_id, score in zip(ids, scores, strict=True)
+                if release_id in by_id
+            ],
+        }
+    )
+
+
+async def warm(cache: ResponseCache, policy: Policy, database: Database, trends: Trends, base: str) -> None:
+    """Drop the pages of the pass before and make the first page of each period: those are asked for most."""
+    cache.drop([TAG])
+    for period in PERIODS:
+        query = TrendingQuery(period=period)
+        await cache.fetch(key(query), lambda query=query: page(database, trends, query, base), policy, (TAG, "releases"))

@@ -1,0 +1,272 @@
+"""The response cache: finished bytes by key, bounded in bytes, dropped by tag, made by one caller at a time.
+
+A body is built once, with its ETag and, when first asked for, its gzip form; a hit answers without touching the
+database. `fetch` is the one way in, and the place where a second tier (Redis) would be asked before `load`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from multidict import CIMultiDict
+
+from server.errors import Unavailable
+from server.settings_values import CACHE_POLICIES
+
+# What an entry costs beside its bytes: dictionary slots, headers, strings.
+OVERHEAD = 1200
+GZIP_FROM = 1024
+# How long after its time an answer may still serve while the database is away.
+STALE_IF_ERROR = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long an answer is fresh: here (`ttl`), in browsers (`max_age`), in shared caches (`shared`), in seconds."""
+
+    name: str
+    ttl: float
+    max_age: int
+    shared: int
+
+    @property
+    def cache_control(self) -> str:
+        """The header's value."""
+        return (
+            f"public, max-age={self.max_age}, s-maxage={self.shared}, "
+            f"stale-while-revalidate={max(30, self.shared)}, stale-if-error=86400"
+        )
+
+
+# name: seconds here, in browsers, in shared caches. Writes drop what they change at once; counters may be 60 s old.
+TABLE: dict[str, tuple[int, int, int]] = {
+    "release": (60, 30, 60),
+    "releases": (60, 15, 60),
+    "latest": (60, 15, 60),
+    "episodes": (300, 30, 60),
+    "episode": (300, 30, 60),
+    "related": (60, 30, 60),
+    "vocabulary": (600, 60, 300),
+    "franchise": (60, 30, 60),
+    "schedule": (60, 30, 60),
+    "analytics_live": (10, 5, 10),
+    "analytics": (600, 60, 300),
+    "top": (3600, 60, 300),
+    "trending": (60, 15, 30),
+}
+assert tuple(TABLE) == CACHE_POLICIES
+
+
+def policies(overrides: dict[str, int]) -> dict[str, Policy]:
+    """The policy table with the operator's CACHE_TTL_<POLICY> applied."""
+    found = {}
+    for name, (ttl, max_age, shared) in TABLE.items():
+        seconds = overrides.get(name, ttl)
+        found[name] = Policy(name, seconds, min(max_age, seconds), min(shared, seconds))
+    return found
+
+
+class Entry:
+    """One finished body. `headers` and `gzip_headers` are complete but for the request's own id."""
+
+    __slots__ = ("body", "cost", "etag", "fresh_until", "gzip_body", "gzip_etag", "gzip_headers", "headers", "key", "tags")
+
+    def __init__(self, key: Hashable, body: bytes, content_type: str, policy: Policy, tags: Iterable[str]) -> None:
+        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+        self.key = key
+        self.body = body
+        self.tags = tuple(tags)
+        self.etag = f'"{digest}"'
+        self.gzip_etag = f'"{digest}-gzip"'
+        self.gzip_body: bytes | None = None
+        self.fresh_until = monotonic() + policy.ttl
+        self.cost = len(body) + OVERHEAD
+        keys = " ".join(self.tags)
+        self.headers = CIMultiDict(
+            {
+                "Content-Type": content_type,
+                "ETag": self.etag,
+                "Cache-Control": policy.cache_control,
+                "Vary": "Accept-Encoding, Authorization",
+                "Surrogate-Key": keys,
+                "Cache-Tag": keys.replace(" ", ","),
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        self.gzip_headers = self.headers.copy()
+        self.gzip_headers["ETag"] = self.gzip_etag
+        self.gzip_headers["Content-Encoding"] = "gzip"
+
+    def gzipped(self) -> bytes:
+        """The gzip form, made at the first call."""
+        if self.gzip_body is None:
+            packer = zlib.compressobj(5, zlib.DEFLATED, 31)
+            self.gzip_body = packer.compress(self.body) + packer.flush()
+        return self.gzip_body
+
+
+Load = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(slots=True)
+class CacheStats:
+    """Counters since the start."""
+
+    hits: int = 0
+    misses: int = 0
+    joined: int = 0
+    stale: int = 0
+    evictions: int = 0
+    invalidations: int = 0
+
+
+class ResponseCache:
+    """Bounded by `max_bytes` (0: nothing is kept). Not safe for threads; all calls are made on the loop."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.stats = CacheStats()
+        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._by_tag: dict[str, set[Hashable]] = {}
+        self._flights: dict[Hashable, asyncio.Future[Entry]] = {}
+        # Drops since the oldest load under way began: what was loaded before a drop must not be kept after it.
+        self._drops = 0
+        self._dropped_tags: dict[str, int] = {}
+        self._dropped_all = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> Entry | None:
+        """The fresh entry under this key, or None."""
+        entry = self._entries.get(key)
+        if entry is None or entry.fresh_until < monotonic():
+            return None
+        self._entries.move_to_end(key)
+        self.stats.hits += 1
+        return entry
+
+    async def fetch(
+        self, key: Hashable, load: Load, policy: Policy, tags: tuple[str, ...], content_type: str = "application/json"
+    ) -> tuple[Entry, str]:
+        """The entry and how it was had: hit, miss, joined (another caller was loading it) or stale.
+
+        If `load` fails because something is unavailable, an entry that is past its time serves instead.
+        """
+        entry = self.get(key)
+        if entry is not None:
+            return entry, "hit"
+        flight = self._flights.get(key)
+        if flight is not None:
+            self.stats.joined += 1
+            return await asyncio.shield(flight), "joined"
+        self.stats.misses += 1
+        flight = asyncio.get_running_loop().create_future()
+        self._flights[key] = flight
+        try:
+            return await self._load(key, load, policy, tags, content_type, flight)
+        finally:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+            if not self._flights:
+                self._dropped_tags.clear()
+
+    async def _load(
+        self,
+        key: Hashable,
+        load: Load,
+        policy: Policy,
+        tags: tuple[str, ...],
+        content_type: str,
+        flight: asyncio.Future[Entry],
+    ) -> tuple[Entry, str]:
+        began = self._drops
+        try:
+            entry = Entry(key, await load(), content_type, policy, tags)
+        except BaseException as error:
+            stale = self._stale(key) if isinstance(error, Unavailable) else None
+            if stale is not None:
+                flight.set_result(stale)
+                return stale, "stale"
+            flight.set_exception(error if isinstance(error, Exception) else Unavailable("Try again."))
+            # Nobody may have joined; then nobody will look at the exception.
+            flight.exception()
+            raise
+        if not self._dropped_since(began, tags):
+            self._store(entry)
+        flight.set_result(entry)
+        return entry, "miss"
+
+    def _stale(self, key: Hashable) -> Entry | None:
+        entry = self._entries.get(key)
+        if entry is None or entry.fresh_until + STALE_IF_ERROR < monotonic():
+            return None
+        self.stats.stale += 1
+        return entry
+
+    def _dropped_since(self, began: int, tags: tuple[str, ...]) -> bool:
+        return self._dropped_all > began or any(self._dropped_tags.get(tag, 0) > began for tag in tags)
+
+    def _store(self, entry: Entry) -> None:
+        if entry.cost > self.max_bytes // 4:
+            return
+        self._remove(entry.key)
+        self._entries[entry.key] = entry
+        self.bytes += entry.cost
+        for tag in entry.tags:
+            self._by_tag.setdefault(tag, set()).add(entry.key)
+        while self.bytes > self.max_bytes:
+            self._remove(next(iter(self._entries)))
+            self.stats.evictions += 1
+
+    def gzipped(self, entry: Entry) -> bytes:
+        """The entry's gzip form; its bytes count from the moment they exist."""
+        if entry.gzip_body is None:
+            packed = entry.gzipped()
+            if self._entries.get(entry.key) is entry:
+                entry.cost += len(packed)
+                self.bytes += len(packed)
+        return entry.gzipped()
+
+    def _remove(self, key: Hashable) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self.bytes -= entry.cost
+        for tag in entry.tags:
+            keys = self._by_tag[tag]
+            keys.discard(key)
+            if not keys:
+                del self._by_tag[tag]
+
+    def drop(self, tags: Iterable[str]) -> int:
+        """Drop everything under these tags, also what is being loaded right now; how many entries went."""
+        self._drops += 1
+        self.stats.invalidations += 1
+        gone = 0
+        for tag in tags:
+            if self._flights:
+                self._dropped_tags[tag] = self._drops
+            for key in tuple(self._by_tag.get(tag, ())):
+                self._remove(key)
+                gone += 1
+        # Later callers must not join a load that began before the write they follow.
+        self._flights.clear()
+        return gone
+
+    def drop_all(self) -> None:
+        """Empty the cache."""
+        self._drops += 1
+        self.stats.invalidations += 1
+        self._dropped_all = self._drops
+        self._entries.clear()
+        self._by_tag.clear()
+        self._flights.clear()
+        self.bytes = 0

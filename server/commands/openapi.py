@@ -1,0 +1,23 @@
+"""`run.py openapi`: prints the OpenAPI document."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import orjson
+
+from server.openapi import document, project_version
+from server.routes import table
+from server.settings import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No arguments."""
+
+
+async def run(settings: Settings, _: argparse.Namespace) -> int:
+    """Writes the document as indented JSON to standard output."""
+    made = document(table(), version=project_version(), public_url=settings.public_url)
+    sys.stdout.write(orjson.dumps(made, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return 0

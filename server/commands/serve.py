@@ -1,0 +1,195 @@
+"""`run.py serve`: the server in the foreground, from the first log line to exit 0.
+
+Boot: logs, database server, migrations, demo catalogue, application, socket, READY. Stop on SIGTERM or SIGINT:
+readiness goes, the socket closes, what is in flight is finished, actors drain, the pool closes, PostgreSQL stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+import aiohttp.http_parser
+from aiohttp import web
+
+from server import database
+from server.app import Outside, build
+from server.commands.demo_on_start import fill_if_empty
+from server.errors import ClusterError
+from server.keys import METRICS
+from server.logs import LogWriter, RequestLog, set_up
+from server.metrics import Metrics
+from server.settings import Settings
+from server.systemd import Notifier, listening_sockets, watchdog_interval
+from sql.migrate import migrate
+
+log = logging.getLogger("yojohan")
+
+# aiohttp may take twice this: once for requests, once for what it then cancels. Actors, pool and PostgreSQL follow,
+# and all of it fits into ten seconds.
+SHUTDOWN = 1.5
+# Longer than nginx keeps its side (60 s), or nginx would now and then write into a closed connection.
+KEEPALIVE = 75.0
+BACKLOG = 2048
+LONGEST_HEADER = 8190
+LAG_PERIOD = 0.1
+# The watchdog is fed only while the loop turns at least this fast, in seconds.
+LAG_LIMIT = 5.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No arguments: settings say it all."""
+
+
+async def run(settings: Settings, _: argparse.Namespace) -> int:
+    """Serve until told to stop; the exit status."""
+    _require_c_parser()
+    writer = set_up(settings.log_level, settings.log_format, settings.log_file)
+    try:
+        return await _Server(settings, writer).run()
+    finally:
+        writer.close()
+
+
+def _require_c_parser() -> None:
+    # The pure Python parser is slow and is where request smuggling was found.
+    if aiohttp.http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
+        raise ClusterError("aiohttp runs without its C parser; install its wheel and unset AIOHTTP_NO_EXTENSIONS")
+
+
+class _Server:
+    """One run of the server."""
+
+    def __init__(self, settings: Settings, writer: LogWriter) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._notifier = Notifier()
+        self._watchdog = watchdog_interval()
+        self._sockets = listening_sockets()
+        self._stop = asyncio.Event()
+        self._status = 0
+
+    async def run(self) -> int:
+        started = perf_counter()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with database.server(self._settings, lambda: self._notifier.extend_timeout(30)) as dsn:
+            await self._prepare(dsn)
+            app = build(self._settings, Outside(dsn, self._request_log(), self._give_up))
+            async with self._serving(app), self._pulse(app[METRICS]):
+                self._tidy_memory()
+                self._announce(perf_counter() - started)
+                await self._stop.wait()
+                log.info("stopping")
+                self._notifier.stopping()
+        log.info("stopped", extra={"status": self._status})
+        return self._status
+
+    async def _prepare(self, dsn: str) -> None:
+        conn = await database.connect(self._settings.database_direct_url or dsn)
+        try:
+            self._notifier.extend_timeout(600)
+            for name in await migrate(conn):
+                log.info("migrated", extra={"migration": name})
+            if self._settings.demo:
+                await fill_if_empty(conn)
+        finally:
+            await conn.close(timeout=5)
+
+    def _request_log(self) -> RequestLog:
+        enabled = logging.getLogger("yojohan.http").isEnabledFor(logging.INFO)
+        on_terminal = not self._settings.log_file and sys.stdout.isatty()
+        console = self._settings.log_format == "console" or (not self._settings.log_format and on_terminal)
+        return RequestLog(self._writer, enabled=enabled, console=console)
+
+    def _give_up(self, name: str, error: BaseException) -> None:
+        log.critical("stopping because an actor cannot be kept alive", extra={"actor": name, "reason": repr(error)[:200]})
+        self._status = 1
+        self._stop.set()
+
+    @asynccontextmanager
+    async def _serving(self, app: web.Application) -> AsyncIterator[None]:
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=SHUTDOWN, lingering_time=2,
+            max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER, auto_decompress=False,
+        )  # fmt: skip
+        await runner.setup()
+        try:
+            for site in self._sites(runner):
+                await site.start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    def _sites(self, runner: web.AppRunner) -> list[web.BaseSite]:
+        if self._sockets:
+            return [web.SockSite(runner, handed, backlog=BACKLOG) for handed in self._sockets]
+        return [web.SockSite(runner, self._bind(), backlog=BACKLOG)]
+
+    def _bind(self) -> socket.socket:
+        host, port = self._settings.host, self._settings.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            bound.close()
+            raise ClusterError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        self._sockets.append(bound)
+        return bound
+
+    @asynccontextmanager
+    async def _pulse(self, metrics: Metrics) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._beat(metrics), name="pulse")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _beat(self, metrics: Metrics) -> None:
+        """Measures how late timers come, and feeds systemd's watchdog while they come."""
+        fed = perf_counter()
+        while True:
+            before = perf_counter()
+            await asyncio.sleep(LAG_PERIOD)
+            now = perf_counter()
+            metrics.loop_lag = max(0.0, now - before - LAG_PERIOD)
+            metrics.loop_lag_max = max(metrics.loop_lag_max, metrics.loop_lag)
+            if self._watchdog is not None and now - fed >= self._watchdog and metrics.loop_lag < LAG_LIMIT:
+                self._notifier.watchdog()
+                fed = now
+
+    @staticmethod
+    def _tidy_memory() -> None:
+        # What start-up made lives as long as the process: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    def _announce(self, seconds: float) -> None:
+        where = self._settings.public_url or self._address()
+        self._notifier.ready()
+        self._notifier.status(f"serving on {where}")
+        log.info("serving", extra={"address": where, "startup_seconds": round(seconds, 3), "pid": os.getpid()})
+        if sys.stdout.isatty() or not self._settings.log_file:
+            self._writer.flush()
+            lines = (("API", "/api/v1"), ("Docs", "/docs"), ("Console", "/console"), ("Metrics", "/metrics"))
+            text = "\n".join(f"  {name + ':':<9}{where}{path}" for name, path in lines)
+            sys.stderr.write(f"Yojohan is serving.\n{text}\n")
+            sys.stderr.flush()
+
+    def _address(self) -> str:
+        host, port = self._sockets[0].getsockname()[:2] if self._sockets else (self._settings.host, self._settings.port)
+        return f"http://{f'[{host}]' if ':' in str(host) else host}:{port}"
+
+

@@ -1,0 +1,124 @@
+"""Reading a request: its body within limits of size and time, its query, its path; every fault named."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+from msgspec.structs import fields
+
+from server.errors import BodyTooLarge, Fault, MalformedBody, NotFound, Unprocessable, UnsupportedMediaType, YojohanError
+from server.http.faults import all_faults
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
+
+LARGEST_BODY = 2**20
+# A body must keep coming: this long for the first bytes, and then at least this many bytes a second.
+BODY_PATIENCE = 10.0
+SLOWEST_BODY = 16_384
+JSON_TYPES = ("application/json", "text/json", "application/x-ndjson")
+
+
+class RequestTimeout(YojohanError):
+    """The body did not arrive in time"""
+
+    status = 408
+    code = "request_timeout"
+
+
+async def read_body(request: web.Request, largest: int = LARGEST_BODY) -> bytes:
+    """The body. BodyTooLarge from its announced length, before it is read; RequestTimeout if it drips."""
+    announced = request.content_length
+    if announced is not None and announced > largest:
+        raise BodyTooLarge(f"At most {largest} bytes are taken here.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(BODY_PATIENCE + (announced or largest) / SLOWEST_BODY):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeout("Send the body faster.") from None
+
+
+def require_json(request: web.Request) -> None:
+    """UnsupportedMediaType unless the body says it is JSON (or says nothing)."""
+    said = request.headers.get("Content-Type")
+    if said is None:
+        return
+    kind = said.partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES and not kind.endswith("+json"):
+        raise UnsupportedMediaType("Send application/json.")
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The body as the decoder's type. MalformedBody if it is no JSON, Unprocessable with all faults if it does not fit."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise Unprocessable("Some values do not fit.", faults=all_faults(loosely(body), decoder.type)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise malformed(error) from None
+
+
+def malformed(error: Exception) -> MalformedBody:
+    """The error for a body that is not JSON; the decoder's words name a byte position, never content."""
+    if isinstance(error, RecursionError):
+        return MalformedBody("The body is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError):
+        return MalformedBody("The body is not UTF-8.")
+    return MalformedBody(str(error) or "The body is not valid JSON.")
+
+
+def loosely(body: bytes) -> Any:
+    """The body as plain JSON values."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise malformed(error) from None
+
+
+def query(request: web.Request, wanted: type[S]) -> S:
+    """The query parameters as a `wanted`; a field of a list type may be repeated or comma-separated."""
+    given = request.query
+    if not given:
+        return wanted()
+    values: dict[str, Any] = {}
+    for item in fields(wanted):
+        name = item.encode_name
+        if name not in given:
+            continue
+        if _takes_many(item.type):
+            values[name] = [part for text in given.getall(name) for part in text.split(",") if part]
+        else:
+            values[name] = given.getall(name)[-1]
+    try:
+        return msgspec.convert(values, wanted, strict=False, str_keys=True)
+    except msgspec.ValidationError:
+        raise Unprocessable("Some parameters do not fit.", faults=all_faults(values, wanted, strict=False)) from None
+
+
+def _takes_many(kind: Any) -> bool:
+    return "list[" in str(kind)
+
+
+def path_id(request: web.Request, name: str = "id") -> int:
+    """A number in the path; NotFound for anything that cannot be an id."""
+    text = request.match_info[name]
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise NotFound()
+    return int(text)
+
+
+def check_depth(limit: int, page: int, deepest: int = 10_000) -> None:
+    """Unprocessable, naming the cursor, where `page × limit` leads too deep."""
+    if page * limit > deepest:
+        raise Unprocessable(
+            f"page × limit is at most {deepest:,}; follow the cursor in `next` to read on.",
+            faults=[Fault("/page", "Too deep; use `cursor`, as `next` gives it.")],
+        )

@@ -1,0 +1,28 @@
+"""What every cached read needs, in one call: the cache, its policy, the database, the address of the list itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+
+from aiohttp import web
+
+from server.http.answer import JSON, Answer, cached
+from server.keys import CACHE, POLICIES, SETTINGS
+
+
+def base(request: web.Request) -> str:
+    """The path of this list without a trailing slash, absolute if PUBLIC_URL is set. The Host header has no say."""
+    return request.app[SETTINGS].public_url + (request.path.rstrip("/") or "/")
+
+
+async def answer(
+    request: web.Request,
+    policy: str,
+    key: Hashable,
+    tags: tuple[str, ...],
+    load: Callable[[], Awaitable[bytes]],
+    content_type: str = JSON,
+) -> Answer:
+    """Answer from the cache under the policy of this name, loading on a miss."""
+    app = request.app
+    return await cached(request, app[CACHE], app[POLICIES][policy], (policy, key), tags, load, content_type)

@@ -1,0 +1,192 @@
+"""One batch into the catalogue: new releases by COPY, known ones through staging tables, all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import UNSET
+
+from server.importing.drafts import Row
+from server.importing.planning import Fate, SourceFormat, gather, lasting_claims, plan
+from server.rules.slugs import slug_of
+from server.schemas.catalogue import EpisodeDraft, ReleaseDraft
+from sql import imports
+from sql.query import Connection
+
+# Bit by bit, what a row says; `update_releases` and its neighbours in sql/imports.sql know these numbers.
+SAID = (
+    "title", "synopsis", "type", "status", "season", "year", "age_rating", "episodes_total", "franchise", "genres",
+    "tags", "titles", "synonyms", "external_ids", "popularity", "episodes",
+)  # fmt: skip
+
+
+class Merged(NamedTuple):
+    """What became of each row, in order, and what no later batch of the run may touch."""
+
+    fates: list[Fate]
+    claims: list[str]
+
+
+Vocabulary = dict[str, dict[str, int]]
+
+
+async def merge(conn: Connection, run: UUID, source: SourceFormat, rows: Sequence[Row], *, dry_run: bool) -> Merged:
+    """Merge a batch inside the caller's transaction.
+
+    After it an `update` that changed nothing is `unchanged`, and each fate but a skipped one has its release.
+    """
+    await imports.lock(conn)
+    knowledge = await gather(conn, run, source, rows, dry_run=dry_run)
+    fates = plan(source, rows, knowledge)
+    fresh = [fate for fate in fates if fate.action in ("create", "update")]
+    if fresh:
+        vocabulary = await resolve_names(conn, fresh)
+        created = [fate for fate in fresh if fate.action == "create"]
+        await create(conn, created, vocabulary)
+        changed = await update(conn, source, [fate for fate in fresh if fate.action == "update"], vocabulary)
+        said = [(fate.row.source_key, fate.release_id, fate.row.content_hash) for fate in fresh]
+        await imports.remember(conn, source.name, said, only_key=source.authoritative)
+        await publish(conn, [fate.release_id for fate in created], changed)
+    return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []))
+
+
+async def resolve_names(conn: Connection, fates: Sequence[Fate]) -> Vocabulary:
+    """Ids of every genre, tag and franchise the rows name."""
+    named: dict[str, dict[str, str]] = {"genres": {}, "tags": {}, "franchises": {}}
+    for row in (fate.row for fate in fates):
+        named["genres"].update(row.genres)
+        named["tags"].update(row.tags)
+        if row.draft.franchise:
+            named["franchises"][row.franchise_key] = row.draft.franchise
+    return {
+        noun: await imports.vocabulary(conn, noun, names, [slug_of(name, noun=noun[:-1]) for name in names.values()])
+        for noun, names in named.items()
+    }
+
+
+async def create(conn: Connection, fates: Sequence[Fate], vocabulary: Vocabulary) -> None:
+    """Make new releases; nothing of them is there yet, so everything goes in by COPY."""
+    if not fates:
+        return
+    for fate, release_id in zip(fates, await imports.new_release_ids(conn, len(fates)), strict=True):
+        fate.release_id = release_id
+    slugs = await imports.free_slugs(conn, {fate.release_id: fate.row.slug for fate in fates})
+    await imports.copy(conn, "releases", (new_release(fate, slugs[fate.release_id], vocabulary) for fate in fates))
+    await imports.copy(conn, "release_titles", flat(fates, titles_of))
+    await imports.copy(conn, "release_synonyms", flat(fates, synonyms_of))
+    await imports.copy(conn, "external_ids", flat(fates, external_ids_of))
+    await imports.copy(conn, "episodes", flat(fates, episodes_of))
+    await imports.insert_popularity(conn, {fate.release_id: fate.row.draft.popularity or 0 for fate in fates})
+
+
+async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], vocabulary: Vocabulary) -> set[int]:
+    """Merge rows into the releases they match; the releases whose document changed."""
+    if not fates:
+        return set()
+    wanted = {fate.release_id: fate.row.slug for fate in fates if source.authoritative and fate.row.draft.slug}
+    changed = await imports.change_slugs(conn, await imports.free_slugs(conn, wanted)) if wanted else set()
+    staged = (staged_release(source, fate, vocabulary) for fate in fates)
+    await imports.copy(conn, "import_releases", staged)
+    await imports.copy(conn, "import_titles", flat(fates, titles_of))
+    await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
+    await imports.copy(conn, "import_episodes", flat(fates, episodes_of))
+    merged, moved = await imports.merge_staged(conn)
+    changed |= merged
+    for fate in fates:
+        if fate.release_id not in changed | moved:
+            fate.action = "unchanged"
+    return changed
+
+
+async def publish(conn: Connection, created: Sequence[int], changed: set[int]) -> None:
+    """Stamp what changed, write the documents, tell the servers."""
+    if changed:
+        await imports.touch(conn, list(changed))
+    if created or changed:
+        await imports.build_documents(conn, [*created, *changed])
+        await imports.invalidate(conn)
+
+
+def flat(fates: Sequence[Fate], rows_of: Callable[[Fate], Iterator[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
+    """The table rows of all fates, one after another."""
+    return (row for fate in fates for row in rows_of(fate))
+
+
+def new_release(fate: Fate, slug: str, vocabulary: Vocabulary) -> tuple[Any, ...]:
+    """A row of `releases`; what the draft leaves open gets the table's defaults."""
+    draft = fate.row.draft
+    return (
+        fate.release_id, slug, draft.title, fate.row.sort_title, draft.synopsis or "", draft.type or "other",
+        draft.status or "finished", draft.season or None, draft.year or None, draft.age_rating or None,
+        said_or_none(draft.episodes_total), *vocabulary_ids(fate.row, vocabulary),
+    )  # fmt: skip
+
+
+def staged_release(source: SourceFormat, fate: Fate, vocabulary: Vocabulary) -> tuple[Any, ...]:
+    """A row of `import_releases`: what is not said is null and its bit is off."""
+    draft = fate.row.draft
+    return (
+        fate.release_id, said_bits(draft, empty_counts=source.authoritative), source.authoritative, draft.title,
+        fate.row.sort_title, draft.synopsis or "", draft.type or None, draft.status or None, draft.season or None,
+        draft.year or None, draft.age_rating or None, said_or_none(draft.episodes_total),
+        *vocabulary_ids(fate.row, vocabulary), draft.synonyms or [], draft.popularity or 0,
+    )  # fmt: skip
+
+
+def said_bits(draft: ReleaseDraft, *, empty_counts: bool) -> int:
+    """One bit for each field of SAID that speaks; an empty value speaks only for an authoritative source."""
+    bits = 0
+    for place, field in enumerate(SAID):
+        value = getattr(draft, field)
+        if value is not UNSET and (empty_counts or value not in (None, "", [], {})):
+            bits |= 1 << place
+    return bits
+
+
+def said_or_none(value: Any) -> Any:
+    """The value, or None where it was not said; zero is a value."""
+    return None if value is UNSET else value
+
+
+def vocabulary_ids(row: Row, vocabulary: Vocabulary) -> tuple[int | None, list[int], list[int]]:
+    """The row's franchise, genres and tags as ids; sorted, so that equal sets are equal arrays."""
+    genres, tags = vocabulary["genres"], vocabulary["tags"]
+    return (
+        vocabulary["franchises"].get(row.franchise_key),
+        sorted(genres[key] for key in row.genres),
+        sorted(tags[key] for key in row.tags),
+    )
+
+
+def titles_of(fate: Fate) -> Iterator[tuple[Any, ...]]:
+    """Rows of `release_titles`."""
+    return ((fate.release_id, language, title) for language, title in (fate.row.draft.titles or {}).items())
+
+
+def synonyms_of(fate: Fate) -> Iterator[tuple[Any, ...]]:
+    """Rows of `release_synonyms`, from position 1."""
+    return ((fate.release_id, place, text) for place, text in enumerate(fate.row.draft.synonyms or [], 1))
+
+
+def external_ids_of(fate: Fate) -> Iterator[tuple[Any, ...]]:
+    """Rows of `external_ids`, without those that belong to other releases."""
+    for source, external_id, is_number in fate.row.external_ids:
+        if (source, external_id) not in fate.lost:
+            yield source, external_id, is_number, fate.release_id
+
+
+def episodes_of(fate: Fate) -> Iterator[tuple[Any, ...]]:
+    """Rows of `episodes`."""
+    return (episode_row(fate.release_id, episode) for episode in fate.row.episodes)
+
+
+def episode_row(release_id: int, episode: EpisodeDraft) -> tuple[Any, ...]:
+    """A row of `episodes`."""
+    opening, ending = episode.opening, episode.ending
+    return (
+        release_id, episode.ordinal, episode.title, episode.duration_seconds, episode.air_at,
+        opening.start if opening else None, opening.stop if opening else None,
+        ending.start if ending else None, ending.stop if ending else None,
+    )  # fmt: skip

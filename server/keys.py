@@ -1,0 +1,29 @@
+"""Every `web.AppKey`: what handlers find in `request.app`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from actors.base import ActorRef
+from actors.view_buffer import RecordViews
+from server.cache import Policy, ResponseCache
+from server.database import Database
+from server.events import Trends, ViewerSalts
+from server.health import Health
+from server.http.client import ClientAddress
+from server.metrics import Metrics
+from server.settings import Settings
+
+SETTINGS = web.AppKey("settings", Settings)
+DATABASE = web.AppKey("database", Database)
+CACHE = web.AppKey("cache", ResponseCache)
+POLICIES = web.AppKey("policies", dict[str, Policy])
+METRICS = web.AppKey("metrics", Metrics)
+HEALTH = web.AppKey("health", Health)
+CLIENTS = web.AppKey("clients", ClientAddress)
+TRENDS = web.AppKey("trends", Trends)
+SALTS = web.AppKey("salts", ViewerSalts)
+VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
+OPENAPI = web.AppKey("openapi", Any)
