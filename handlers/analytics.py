@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from aiohttp import web
 
 from server.bodies import analytics as bodies
+from server.cache import Load
 from server.http import reading
 from server.http.answer import JSON
 from server.http.parse import check_depth, query
@@ -28,7 +30,8 @@ async def list_views(request: web.Request) -> web.StreamResponse:
     # What touches today still moves.
     policy = "analytics_live" if span.stop.date() > now.date() else "analytics"
     load = partial(bodies.views, request.app[DATABASE], wanted, span, reading.base(request), as_csv=as_csv)
-    return await reading.answer(request, policy, (repr(wanted), span.start, span.stop, as_csv), ("views",), load, _type(as_csv))
+    key = (repr(wanted), span.start, span.stop, as_csv)
+    return await _answer(request, policy, key, load, as_csv=as_csv, negotiated=wanted.format is None)
 
 
 async def list_top(request: web.Request) -> web.StreamResponse:
@@ -36,11 +39,18 @@ async def list_top(request: web.Request) -> web.StreamResponse:
     wanted = query(request, TopQuery)
     as_csv = _wants_csv(request, wanted.format)
     load = partial(bodies.top, request.app[DATABASE], wanted, as_csv=as_csv)
-    return await reading.answer(request, "top", (wanted.period, wanted.limit, as_csv), ("views",), load, _type(as_csv))
+    key = (wanted.period, wanted.limit, as_csv)
+    return await _answer(request, "top", key, load, as_csv=as_csv, negotiated=wanted.format is None)
 
 
-def _type(as_csv: bool) -> str:
-    return CSV if as_csv else JSON
+async def _answer(
+    request: web.Request, policy: str, key: Hashable, load: Load, *, as_csv: bool, negotiated: bool
+) -> web.StreamResponse:
+    kind = CSV if as_csv else JSON
+    answer = await reading.answer(request, policy, key, ("views",), load, kind, negotiated=negotiated)
+    if negotiated:
+        answer.headers["Vary"] = "Accept, Accept-Encoding, Authorization"
+    return answer
 
 
 def _wants_csv(request: web.Request, asked: Literal["json", "csv"] | None) -> bool:

@@ -58,14 +58,18 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     metrics = Metrics(_log_slow_query, settings.slow_query_ms / 1000)
     Observer.report = metrics.observe_query
     clients = ClientAddress(settings.trusted_proxies, settings.log_client_address)  # type: ignore[arg-type]
-    edge = Edge(metrics, outside.request_log, clients, settings.cors_origins)
+    cache = ResponseCache(settings.cache_max_bytes)
+    edge = Edge(metrics, outside.request_log, clients, settings.cors_origins, cache)
     app = web.Application(middlewares=[edge.middleware()], client_max_size=LARGEST_BODY)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
     app[keys.CLIENTS] = clients
     app[PAGES] = load_pages()
     _add_database(app, outside.dsn)
-    _add_cache(app, settings)
+    app[keys.EDGE] = edge
+    app[keys.CACHE] = cache
+    app[keys.POLICIES] = policies(dict(settings.cache_ttl))
+    metrics.add(metrics_sources.of_cache(cache))
     _add_actors(app, settings, outside)
     _add_health(app, settings)
     _add_routes(app, edge, table())
@@ -87,13 +91,6 @@ def _add_database(app: web.Application, dsn: str) -> None:
         await database.close()
 
     app.cleanup_ctx.append(run)
-
-
-def _add_cache(app: web.Application, settings: Settings) -> None:
-    cache = ResponseCache(settings.cache_max_bytes)
-    app[keys.CACHE] = cache
-    app[keys.POLICIES] = policies(dict(settings.cache_ttl))
-    app[keys.METRICS].add(metrics_sources.of_cache(cache))
 
 
 def _add_actors(app: web.Application, settings: Settings, outside: Outside) -> None:

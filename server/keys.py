@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from actors.base import ActorRef
 from actors.view_buffer import RecordViews
-from server.cache import Policy, ResponseCache
+from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
 from server.events import Trends, ViewerSalts
 from server.health import Health
 from server.http.client import ClientAddress
+from server.http.edge import Edge
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -26,4 +25,5 @@ CLIENTS = web.AppKey("clients", ClientAddress)
 TRENDS = web.AppKey("trends", Trends)
 SALTS = web.AppKey("salts", ViewerSalts)
 VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
-OPENAPI = web.AppKey("openapi", Any)
+OPENAPI = web.AppKey("openapi", Entry)
+EDGE = web.AppKey("edge", Edge)

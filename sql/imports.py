@@ -168,6 +168,11 @@ async def invalidate(conn: Connection) -> None:
     await QUERIES.invalidate.execute(conn)
 
 
+async def vacuum_staging(conn: Connection) -> None:
+    """Take away what was emptied, outside any transaction: autovacuum is slower than a long run of updates."""
+    await QUERIES.vacuum_staging.execute(conn)
+
+
 async def analyze(conn: Connection) -> None:
     """Fresh statistics while a table grows from nothing, long before autovacuum looks at it."""
     await QUERIES.analyze.execute(conn)

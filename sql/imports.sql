@@ -14,6 +14,9 @@ delete from import_claims where run = $1
 with r as (delete from import_releases), t as (delete from import_titles), x as (delete from import_external_ids)
 delete from import_episodes
 
+-- name: vacuum_staging
+vacuum import_releases, import_titles, import_external_ids, import_episodes, import_claims
+
 -- name: analyze_staging
 analyze import_releases, import_titles, import_external_ids, import_episodes
 
@@ -100,7 +103,7 @@ with target as (
 update releases r set
     title = t.title, sort_title = t.sort_title, synopsis = t.synopsis, type = t.type, status = t.status,
     season = t.season, year = t.year, age_rating = t.age_rating, episodes_total = t.episodes_total,
-    franchise_id = t.franchise_id, genre_ids = t.genre_ids, tag_ids = t.tag_ids
+    franchise_id = t.franchise_id, genre_ids = t.genre_ids, tag_ids = t.tag_ids, updated_at = now()
 from target t
 where r.id = t.id
   and (r.title, r.sort_title, r.synopsis, r.type, r.status, r.season, r.year, r.age_rating, r.episodes_total,
@@ -237,8 +240,9 @@ where not exists (select from episodes e where e.release_id = said.release_id an
                   and e.deleted_at is not null)
 returning release_id as id
 
+-- Those whose own row changed bear this transaction's time already.
 -- name: touch
-update releases set updated_at = now() where id = any ($1::bigint[])
+update releases set updated_at = now() where id = any ($1::bigint[]) and updated_at <> now()
 
 -- name: remember
 insert into release_imports as stored (source, source_key, release_id, content_hash)

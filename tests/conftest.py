@@ -17,6 +17,7 @@ from server.database import connect
 from server.postgres import binaries
 from server.postgres.cluster import Cluster
 from sql.migrate import migrate
+from tests.running import Running, running
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -88,3 +89,10 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no real catalogues beside the project (../shared/data)")
     return SHARED_DATA
+
+
+@pytest.fixture
+async def server_running(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """The application on a fresh migrated database, listening on a free port."""
+    async with running(dsn, tmp_path) as started:
+        yield started

@@ -1,6 +1,7 @@
 """Import a generated catalogue and say how fast and how large: `python -m tests.import_speed DSN RELEASES FILE`.
 
-Prints one JSON object for a first run and one for a second: summary, releases a second, megabytes before and at the peak.
+Prints one JSON object for a first run and one for a second: summary, releases a second, megabytes before and
+at the peak.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def generate(path: Path, releases: int) -> None:
 
 
 def memory(field: str) -> float:
-    """VmRSS, the memory of this process, or VmHWM, the most it ever was, in megabytes; getrusage remembers our parent."""
+    """VmRSS, the memory of this process, or VmHWM, the most it ever was, in megabytes."""
+    # Not getrusage: its peak is inherited from the process that forked us.
     status = Path("/proc/self/status").read_text()
     return round(int(status.partition(f"{field}:")[2].split()[0]) / 1024, 1)
 

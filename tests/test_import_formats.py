@@ -11,11 +11,22 @@ from server.importing.reading import BrokenFileError
 from tests.importing import Collected, document, dump, episodes, load_file
 
 RELEASE = {
-    "id": 5, "code": "Some--Code-", "title": "Ночь &amp; день", "originalName": "Yoru to Hiru", "type": "ОNA", "year": "2019",
-    "description": "First.\r\n<br><b>Second</b> &#039;line&#039;", "genres": "Драма, Комедия ,", "season": "Осень",
-    "series": "[12 из 24]", "status": "Озвучка завершена", "isOngoing": False, "rating": 77, "timestamp": 0,
+    "id": 5,
+    "code": "Some--Code-",
+    "title": "Ночь &amp; день",
+    "originalName": "Yoru to Hiru",
+    "type": "ОNA",
+    "year": "2019",
+    "description": "First.\r\n<br><b>Second</b> &#039;line&#039;",
+    "genres": "Драма, Комедия ,",
+    "season": "Осень",
+    "series": "[12 из 24]",
+    "status": "Озвучка завершена",
+    "isOngoing": False,
+    "rating": 77,
+    "timestamp": 0,
     "ageRating": "Для людей, достигших возраста шестнадцати лет (16+)",
-}  # fmt: skip
+}
 NO_SPAN = {"start": None, "stop": None}
 
 
@@ -101,10 +112,19 @@ async def test_elements_that_are_no_releases_are_rejected_with_their_number(conn
 
 async def test_bangumi_works_keep_their_titles_dates_and_ids(conn, tmp_path):
     work = {
-        "title": "夜&amp;昼", "lang": "ja", "type": "tv", "titleTranslate": {"zh-Hans": ["夜与昼", "又名"], "en": ["Night"]},
-        "begin": "2019-03-31T15:00:00.000Z", "end": "2019-06-30T15:00:00.000Z",
-        "sites": [{"site": "aniList", "id": "12"}, {"site": "tmdb", "id": "tv/9"}, {"site": "iqiyi"}, {"site": "mal", "id": "3"}],
-    }  # fmt: skip
+        "title": "夜&amp;昼",
+        "lang": "ja",
+        "type": "tv",
+        "titleTranslate": {"zh-Hans": ["夜与昼", "又名"], "en": ["Night"]},
+        "begin": "2019-03-31T15:00:00.000Z",
+        "end": "2019-06-30T15:00:00.000Z",
+        "sites": [
+            {"site": "aniList", "id": "12"},
+            {"site": "tmdb", "id": "tv/9"},
+            {"site": "iqiyi"},
+            {"site": "mal", "id": "3"},
+        ],
+    }
     path = tmp_path / "items.json.gz"
     path.write_bytes(gzip.compress(json.dumps([work, work | {"sites": work["sites"][1:2], "title": "第二"}]).encode()))
     assert (await load_file(conn, "bangumi", path)).created == 2
@@ -118,17 +138,34 @@ async def test_bangumi_works_keep_their_titles_dates_and_ids(conn, tmp_path):
 
 ENTRY = {
     "sources": [
-        "https://anidb.net/anime/4563", "https://anilist.co/anime/1535", "https://anime-planet.com/anime/some-note",
-        "https://animecountdown.com/38790", "https://animenewsnetwork.com/encyclopedia/anime.php?id=6592",
-        "https://anisearch.com/anime/3633", "https://kitsu.app/anime/1376", "https://livechart.me/anime/3437",
-        "https://myanimelist.net/anime/1535", "https://notify.moe/anime/0-A-5Fimg", "https://simkl.com/anime/37089",
+        "https://anidb.net/anime/4563",
+        "https://anilist.co/anime/1535",
+        "https://anime-planet.com/anime/some-note",
+        "https://animecountdown.com/38790",
+        "https://animenewsnetwork.com/encyclopedia/anime.php?id=6592",
+        "https://anisearch.com/anime/3633",
+        "https://kitsu.app/anime/1376",
+        "https://livechart.me/anime/3437",
+        "https://myanimelist.net/anime/1535",
+        "https://notify.moe/anime/0-A-5Fimg",
+        "https://simkl.com/anime/37089",
         "https://example.org/anime/1",
     ],
-    "title": "Some Note", "type": "TV", "episodes": 37, "status": "FINISHED", "animeSeason": {"season": "FALL", "year": 2006},
-    "picture": "https://example.org/1.jpg", "thumbnail": "https://example.org/1t.jpg", "duration": {"value": 1380, "unit": "SECONDS"},
-    "score": {"arithmeticMean": 8.6}, "synonyms": ["SN", "Записка"], "studios": ["madhouse"], "producers": [],
-    "relatedAnime": ["https://anidb.net/anime/8147"], "tags": ["crime", "detective"],
-}  # fmt: skip
+    "title": "Some Note",
+    "type": "TV",
+    "episodes": 37,
+    "status": "FINISHED",
+    "animeSeason": {"season": "FALL", "year": 2006},
+    "picture": "https://example.org/1.jpg",
+    "thumbnail": "https://example.org/1t.jpg",
+    "duration": {"value": 1380, "unit": "SECONDS"},
+    "score": {"arithmeticMean": 8.6},
+    "synonyms": ["SN", "Записка"],
+    "studios": ["madhouse"],
+    "producers": [],
+    "relatedAnime": ["https://anidb.net/anime/8147"],
+    "tags": ["crime", "detective"],
+}
 METADATA = {"license": {"name": "ODbL"}, "repository": "https://example.org", "lastUpdate": "2026-01-01"}
 
 
@@ -145,9 +182,18 @@ async def test_the_offline_database_is_read_as_a_document_and_as_lines(conn, tmp
     assert (await load_file(conn, "anime-offline-database", path, report)).created == 2
     found = await document(conn, "Some Note")
     assert found["external_ids"] == {
-        "anidb": 4563, "anilist": 1535, "anime_planet": "some-note", "animecountdown": 38790, "anisearch": 3633, "ann": 6592,
-        "kitsu": 1376, "livechart": 3437, "mal": 1535, "notify_moe": "0-A-5Fimg", "simkl": 37089,
-    }  # fmt: skip
+        "anidb": 4563,
+        "anilist": 1535,
+        "anime_planet": "some-note",
+        "animecountdown": 38790,
+        "anisearch": 3633,
+        "ann": 6592,
+        "kitsu": 1376,
+        "livechart": 3437,
+        "mal": 1535,
+        "notify_moe": "0-A-5Fimg",
+        "simkl": 37089,
+    }
     assert (found["type"], found["status"], found["season"], found["year"]) == ("tv", "finished", "autumn", 2006)
     assert (found["episodes_total"], found["synonyms"]) == (37, ["SN", "Записка"])
     assert [tag["name"] for tag in found["tags"]] == ["crime", "detective"]
@@ -158,10 +204,18 @@ async def test_the_offline_database_is_read_as_a_document_and_as_lines(conn, tmp
 
 async def test_native_lines_that_cannot_be_read_are_rejected_with_line_field_and_reason(conn, tmp_path):
     lines = [
-        b"\xef\xbb\xbf" + b'{"title": "Good"}', b"", b"{oops", b'{"title": "a", "colour": 1}', b'{"title": "a", "year": "2004"}',
-        b'{"title": "\xff"}', b'{"title": "a\\u0000b"}', b"[" * 100_000, b'{"title": "a", "external_ids": {"MAL": 1}}',
-        b'{"title": "a", "episodes": [{"ordinal": 1}, {"ordinal": -2}]}', b'{"title": "Last"}',
-    ]  # fmt: skip
+        b"\xef\xbb\xbf" + b'{"title": "Good"}',
+        b"",
+        b"{oops",
+        b'{"title": "a", "colour": 1}',
+        b'{"title": "a", "year": "2004"}',
+        b'{"title": "\xff"}',
+        b'{"title": "a\\u0000b"}',
+        b"[" * 100_000,
+        b'{"title": "a", "external_ids": {"MAL": 1}}',
+        b'{"title": "a", "episodes": [{"ordinal": 1}, {"ordinal": -2}]}',
+        b'{"title": "Last"}',
+    ]
     path = tmp_path / "catalogue.jsonl"
     path.write_bytes(b"\r\n".join(lines))
     report = Collected()

@@ -105,9 +105,15 @@ async def test_a_deleted_episode_comes_back_under_its_old_id_when_native_says_it
 async def test_other_sources_supplement(conn):
     await load(conn, FULL)
     said = {
-        "title": "The Lighthouse", "titles": {"en": "Lighthouse"}, "synonyms": ["Beacon", "Tower"], "synopsis": "", "genres": [],
-        "external_ids": {"mal": 1, "kitsu": 5}, "year": None, "episodes": [{"ordinal": 1}, {"ordinal": 2, "title": "New"}],
-    }  # fmt: skip
+        "title": "The Lighthouse",
+        "titles": {"en": "Lighthouse"},
+        "synonyms": ["Beacon", "Tower"],
+        "synopsis": "",
+        "genres": [],
+        "external_ids": {"mal": 1, "kitsu": 5},
+        "year": None,
+        "episodes": [{"ordinal": 1}, {"ordinal": 2, "title": "New"}],
+    }
     summary = await load(conn, said, source=SUPPLEMENT)
     found = await document(conn, "The Lighthouse")
     assert summary.updated == 1

@@ -25,7 +25,7 @@ from server import database
 from server.app import Outside, build
 from server.commands.demo_on_start import fill_if_empty
 from server.errors import ClusterError
-from server.keys import METRICS
+from server.keys import EDGE, METRICS
 from server.logs import LogWriter, RequestLog, set_up
 from server.metrics import Metrics
 from server.settings import Settings
@@ -64,6 +64,15 @@ def _require_c_parser() -> None:
     # The pure Python parser is slow and is where request smuggling was found.
     if aiohttp.http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
         raise ClusterError("aiohttp runs without its C parser; install its wheel and unset AIOHTTP_NO_EXTENSIONS")
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with the edge's short way put in front of the application."""
+
+    async def _make_server(self) -> web.Server[web.Request]:
+        server = await super()._make_server()
+        server.request_handler = self.app[EDGE].front(server.request_handler)
+        return server
 
 
 class _Server:
@@ -118,7 +127,7 @@ class _Server:
 
     @asynccontextmanager
     async def _serving(self, app: web.Application) -> AsyncIterator[None]:
-        runner = web.AppRunner(
+        runner = Runner(
             app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=SHUTDOWN, lingering_time=2,
             max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER, auto_decompress=False,
         )  # fmt: skip

@@ -15,9 +15,10 @@ JSON = "application/json"
 
 
 class Answer(web.Response):
-    """A response that remembers how the cache served it, for the log line."""
+    """A response that remembers how the cache served it, for the log line, and under which key, for the edge."""
 
     cache = "none"
+    key: Hashable = None
 
 
 def plain(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -41,13 +42,21 @@ async def cached(
     tags: tuple[str, ...],
     load: Load,
     content_type: str = JSON,
+    *,
+    negotiated: bool = False,
 ) -> Answer:
-    """Answer from the cache, loading on a miss; 304 where the client has it already."""
+    """Answer from the cache, loading on a miss; 304 where the client has it already.
+
+    `negotiated`: the target alone does not decide the body (an Accept header does), so the edge must not remember it.
+    """
     entry, how = await cache.fetch(key, load, policy, tags, content_type)
-    return send(request, cache, entry, how)
+    answer = send(request, cache, entry, how)
+    if negotiated:
+        answer.key = None
+    return answer
 
 
-def send(request: web.Request, cache: ResponseCache, entry: Entry, how: str) -> Answer:
+def send(request: web.BaseRequest, cache: ResponseCache, entry: Entry, how: str) -> Answer:
     """The entry as an answer to this request: 304, gzip or as it is."""
     sent = request.headers
     packed = len(entry.body) >= GZIP_FROM and accepts_gzip(sent.get("Accept-Encoding"))
@@ -63,6 +72,7 @@ def send(request: web.Request, cache: ResponseCache, entry: Entry, how: str) -> 
     else:
         answer = Answer(body=cache.gzipped(entry) if packed else entry.body, headers=headers)
     answer.cache = how
+    answer.key = entry.key
     return answer
 
 

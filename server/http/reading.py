@@ -22,7 +22,10 @@ async def answer(
     tags: tuple[str, ...],
     load: Callable[[], Awaitable[bytes]],
     content_type: str = JSON,
+    *,
+    negotiated: bool = False,
 ) -> Answer:
     """Answer from the cache under the policy of this name, loading on a miss."""
     app = request.app
-    return await cached(request, app[CACHE], app[POLICIES][policy], (policy, key), tags, load, content_type)
+    rule = app[POLICIES][policy]
+    return await cached(request, app[CACHE], rule, (policy, key), tags, load, content_type, negotiated=negotiated)

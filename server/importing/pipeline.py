@@ -38,6 +38,7 @@ BATCH_ROWS = 1_000
 BATCH_EPISODES = 10_000
 # Lists weigh too: a batch of full rows must stay small in memory.
 BATCH_WEIGHT = 4 << 20
+VACUUM_EVERY = 16
 ATTEMPTS = 4
 # What another writer may do to us once; the batch is merged anew.
 PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
@@ -80,7 +81,8 @@ class Batch:
 def weight(row: Row) -> int:
     """About how many bytes of memory the row's texts and names take."""
     draft = row.draft
-    return 1_000 + 4 * len(draft.synopsis or "") + 300 * (len(row.tags) + len(row.genres) + len(draft.synonyms or []))
+    names = len(row.tags) + len(row.genres) + len(draft.synonyms or [])
+    return 1_000 + 4 * len(draft.synopsis or "") + 300 * names + 2 * sum(len(episode.title) for episode in row.episodes)
 
 
 async def import_drafts(
@@ -102,14 +104,11 @@ async def import_drafts(
     await imports.start_run(conn, run)
     try:
         async with aclosing(batches(items, report)) as found:
-            grown = 0
+            upkeep = Upkeep()
             async for batch in found:
                 done = await merge_batch(conn, run, source, batch, report, dry_run=dry_run)
                 summary.add(done)
-                if done.created and not dry_run:
-                    grown += 1
-                    if is_milestone(grown):
-                        await imports.analyze(conn)
+                await upkeep.after(conn, done)
                 if progress:
                     progress(summary)
     finally:
@@ -173,9 +172,22 @@ def settle(batch: Batch, fates: list[Fate], report: Report) -> Summary:
     return summary
 
 
-def is_milestone(number: int) -> bool:
-    """Batches 1, 4, 16, 64, …: tables grow from nothing, and plans made for empty ones do not serve full ones."""
-    return number.bit_count() == 1 and number.bit_length() % 2 == 1
+class Upkeep:
+    """What a long run owes the database between its transactions."""
+
+    def __init__(self) -> None:
+        self._created = 0
+        self._updated = 0
+
+    async def after(self, conn: Connection, done: Summary) -> None:
+        """Keep statistics and staging tables fit after a batch."""
+        self._created += bool(done.created)
+        self._updated += bool(done.updated)
+        # Batches 1, 4, 16, 64, …: tables grow from nothing, and plans made for empty ones do not serve full ones.
+        if done.created and self._created.bit_count() == 1 and self._created.bit_length() % 2 == 1:
+            await imports.analyze(conn)
+        if done.updated and self._updated % VACUUM_EVERY == 0:
+            await imports.vacuum_staging(conn)
 
 
 async def batches(items: Iterable[Read] | AsyncIterable[Read], report: Report) -> AsyncGenerator[Batch, None]:

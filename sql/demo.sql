@@ -1,0 +1,180 @@
+-- name: insert_users
+insert into users (username, username_key, created_at)
+select username, lower(username), created_at
+from unnest($1::text[], $2::timestamptz[]) as invented (username, created_at)
+on conflict (username_key) do nothing;
+
+-- name: make_audience
+-- What a view may be of, for this session: releases by popularity with what has aired of them, and who watches.
+create temporary table demo_releases (
+    rank integer primary key,
+    release_id bigint not null,
+    episode_ids bigint[] not null,
+    last_air_at timestamptz not null,
+    seconds integer not null
+);
+
+-- name: fill_releases
+-- Of the first $1 releases; what has not begun is watched by nobody.
+insert into demo_releases (rank, release_id, episode_ids, last_air_at, seconds)
+select row_number() over (order by m.imported_popularity desc, numbered.number), r.id, e.ids, e.last_air_at, e.seconds
+from (
+    select release_id, case when is_number then external_id::bigint end as number
+    from external_ids where source = 'demo'
+) numbered
+join releases r on r.id = numbered.release_id and r.visible
+join popularity_metrics m on m.release_id = r.id
+join (
+    select release_id, array_agg(id order by ordinal) as ids, max(air_at) as last_air_at, avg(duration_seconds)::integer as seconds
+    from episodes
+    where deleted_at is null and air_at <= $2 and duration_seconds is not null
+    group by release_id
+) e on e.release_id = r.id
+where numbered.number between 1 and $1;
+
+-- name: analyze_releases
+analyze demo_releases;
+
+-- name: drop_audience
+drop table if exists demo_releases;
+
+-- name: users_of
+select id from users where username_key = any ($1::text[]) order by id;
+
+-- name: allow_memory
+select set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'on', true);
+
+-- name: lock_rollup
+-- The lock of `sql.views.roll_up`: while a day is filled nobody else may add to it.
+select pg_advisory_xact_lock(4500046);
+
+-- name: has_day
+-- Whether the first view of this seed and day is there; batches are forgotten after some days, events are not.
+select exists (select from view_metrics where received_on = $1 and event_id = md5(format('demo view %s %s 0', $2::bigint, $1::date))::uuid);
+
+-- name: has_rollups
+select exists (select from view_hours where episode_id = 0 and hour >= $1 and hour < $1::timestamptz + interval '1 day')
+    or exists (select from view_days where episode_id = 0 and day = ($1::timestamptz at time zone 'UTC')::date);
+
+-- name: insert_views
+-- The views of one day, decided by hashes of (seed, day, number) alone. $1 day, $2 seed, $3 views in each of its 24
+-- hours, $4 now, $5 ids of signed-in viewers, $6 their share, $7 events a batch. Returns the batches.
+with hours as (
+    select $1::date::timestamp at time zone 'UTC' + (place - 1) * interval '1 hour' as hour, events,
+           sum(events) over (order by place) - events as before
+    from unnest($3::integer[]) with ordinality as said (events, place)
+), slices as materialized (
+    select slice, md5(format('demo batch %s %s %s', $2::bigint, $1::date, slice))::uuid as batch_id,
+           least($7::bigint, total - slice * $7::bigint) as events,
+           least($4::timestamptz, $1::date::timestamp at time zone 'UTC' + (slice + 1) * $7::bigint * interval '1 day' / total) as committed_at
+    from (select sum(events) as total from hours) counted,
+         generate_series(0, (total - 1)::bigint / $7::bigint) as slice
+), made as (
+    insert into view_batches (batch_id, received_on, events, committed_at)
+    select batch_id, $1::date, events, least(committed_at, $4::timestamptz) from slices order by slice
+    on conflict (batch_id) do nothing
+    returning seq, batch_id
+), batches as materialized (
+    select slice, seq from slices join made using (batch_id)
+), draws as (
+    -- Three 64-bit hashes give six numbers between 0 and 1. OFFSET 0 keeps each from being worked out more than once.
+    select number, hour,
+           (a >> 32 & 4294967295) / 4294967296::double precision as by_rank,
+           (a & 4294967295) / 4294967296::double precision as by_moment,
+           (b >> 32 & 4294967295) / 4294967296::double precision as by_episode,
+           (b & 4294967295) / 4294967296::double precision as by_viewer,
+           (c >> 32 & 4294967295) / 4294967296::double precision as by_kind,
+           (c & 4294967295) / 4294967296::double precision as by_completion
+    from (
+        select h.hour, h.before + n as number,
+               hashint8extended(k.base + h.before::bigint + n, $2::bigint) as a,
+               hashint8extended(k.base + h.before::bigint + n, $2::bigint + 1) as b,
+               hashint8extended(k.base + h.before::bigint + n, $2::bigint + 2) as c
+        from hours h
+        cross join (select ($1::date - date '2000-01-01') * 4294967296 as base) k
+        cross join generate_series(0, h.events - 1) as n
+        offset 0
+    ) hashed
+), chosen as (
+    -- Rank by a shifted Zipf law: a few hits, a long tail. A fifth goes to what is in fashion that day instead.
+    select d.*, d.hour + d.by_moment * (least(d.hour + interval '1 hour', $4::timestamptz) - d.hour) as viewed_at,
+           1 + mod(floor(5 * exp(d.by_rank * ln((s.releases + 5) / 5.0::double precision)) - 5)::integer
+                   + case when d.by_kind < 0.2 then 7 * ($1::date - date '2000-01-01') else 0 end, s.releases) as rank
+    from draws d
+    cross join (select count(*)::integer as releases from demo_releases) s
+    offset 0
+), aired as (
+    -- A weekly series is watched no further than it had come by then.
+    select c.*, r.release_id, r.episode_ids, r.seconds,
+           greatest(0, cardinality(r.episode_ids)
+               - greatest(0, ceil(extract(epoch from r.last_air_at - c.viewed_at) / 604800))::integer) as episodes
+    from chosen c
+    join demo_releases r on r.rank = c.rank
+    offset 0
+), watched as (
+    select a.number, a.viewed_at, a.release_id,
+           case when a.episodes > 0 and a.by_kind not between 0.3 and 0.38
+                then a.episode_ids[1 + floor(a.episodes * a.by_episode)::integer] end as episode_id,
+           case when a.by_kind > 1 - $6::double precision and cardinality($5::bigint[]) > 0
+                then -($5::bigint[])[1 + floor(cardinality($5::bigint[]) * a.by_viewer)::integer]
+                else hashint8extended(floor(a.by_viewer * a.by_viewer * p.visitors)::bigint,
+                                      hashint8extended($2::bigint, ($1::date - date '2000-01-01')::bigint))
+                     & 9223372036854775807 end as viewer,
+           a.seconds,
+           case when a.by_completion < 0.55 then 90 + floor(a.by_completion * 20)
+                else floor((a.by_completion - 0.55) / 0.45 * 100) end as completion
+    from aired a
+    cross join (select greatest(20, sum(events) / 3) as visitors from hours) p
+)
+, stored as (
+    insert into view_metrics (received_on, batch_seq, event_id, release_id, episode_id, viewer, duration_seconds,
+                              completion_percentage, viewed_at)
+    select $1::date, b.seq, md5(format('demo view %s %s %s', $2::bigint, $1::date, w.number))::uuid, w.release_id,
+           w.episode_id, w.viewer, (w.seconds * w.completion / 100)::integer, w.completion, w.viewed_at
+    from watched w
+    join batches b on b.slice = div(w.number::numeric, $7::bigint)::bigint
+)
+select seq from batches order by seq;
+
+-- name: roll_up_day
+-- What `sql.views.roll_up` makes of these batches ($1) of one day ($2), for a day without rollups: sorted inserts
+-- instead of look-ups. Viewers are kept from $3 on only, as by the upkeep.
+with raw as (
+    select date_trunc('hour', m.viewed_at, 'UTC') as hour, m.release_id, m.episode_id, m.viewer,
+           m.duration_seconds, m.completion_percentage::double precision as completion
+    from view_metrics m
+    where m.received_on = $2 and m.batch_seq = any ($1::bigint[])
+), hourly as materialized (
+    select hour, release_id, coalesce(episode_id, 0) as episode_id, grouping(episode_id) as whole, viewer,
+           count(*) as views, sum(duration_seconds) as watch_seconds, sum(completion) as completion_sum
+    from raw
+    group by grouping sets ((hour, release_id, viewer), (hour, release_id, viewer, episode_id))
+    having grouping(episode_id) = 1 or episode_id is not null
+), daily as materialized (
+    select release_id, episode_id, viewer, bit_or(1 << extract(hour from hour at time zone 'UTC')::integer) as hours,
+           sum(views) as views, sum(watch_seconds) as watch_seconds, sum(completion_sum) as completion_sum
+    from hourly
+    group by release_id, episode_id, viewer
+), seen as (
+    insert into view_viewers (day, release_id, episode_id, viewer, hours)
+    select $2, release_id, episode_id, viewer, hours
+    from daily
+    where $2 >= $3::date
+    order by release_id, episode_id, viewer
+), per_hour as (
+    insert into view_hours (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
+    select hour, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
+    from hourly
+    group by episode_id, hour, release_id
+    order by episode_id, hour, release_id
+), per_day as (
+    insert into view_days (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
+    select $2, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
+    from daily
+    group by episode_id, release_id
+    order by episode_id, release_id
+), touched as (
+    insert into trend_touched (hour) select distinct hour from hourly
+    on conflict (hour) do update set hour = excluded.hour
+)
+update view_batches set rolled_up = true where seq = any ($1::bigint[]);
