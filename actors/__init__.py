@@ -1,0 +1,1 @@
+"""Actors: whatever owns state, batches, ticks or orders conflicting work."""

@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from server.errors import ActorStopped, DeadlineExceeded, MailboxFull
 
 Message = TypeVar("Message")
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
-class Request(Generic[Answer]):
+class Request(Generic[Answer_co]):
     """Base of messages that have an answer: `class Count(Request[int])` makes `await ref.ask(Count())` an int."""
 
     __slots__ = ()
@@ -95,7 +95,9 @@ class Mailbox:
         if self.closed:
             raise ActorStopped("This part of the server is stopping.")
         # An empty mailbox takes one message of any weight, or that message could never be sent.
-        if self._queue and (self.depth + envelope.weight > self.capacity or self.bytes + envelope.size > self.capacity_bytes):
+        if self._queue and (
+            self.depth + envelope.weight > self.capacity or self.bytes + envelope.size > self.capacity_bytes
+        ):
             raise MailboxFull("Too much is waiting already; try again soon.")
         self._queue.append(envelope)
         self.depth += envelope.weight
@@ -164,10 +166,10 @@ class ActorRef(Generic[Message]):
         """Leave a message. Never waits: MailboxFull at once, or ActorStopped."""
         self._put(Envelope(message, None, weight, size))
 
-    async def ask(self, message: Request[Answer], *, timeout: float, weight: int = 1, size: int = 0) -> Answer:
+    async def ask(self, message: Request[Answer_co], *, timeout: float, weight: int = 1, size: int = 0) -> Answer_co:
         """Leave a message and wait for its answer. `timeout` in seconds; then DeadlineExceeded."""
         loop = asyncio.get_running_loop()
-        reply: asyncio.Future[Answer] = loop.create_future()
+        reply: asyncio.Future[Answer_co] = loop.create_future()
         self._put(Envelope(message, reply, weight, size))
         timer = loop.call_later(timeout, self._expire, reply)
         try:

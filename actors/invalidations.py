@@ -1,4 +1,4 @@
-"""Invalidations from other processes: an import or another instance says what changed, this one drops it from its cache.
+"""Invalidations from other processes: an import or another instance says what changed, this one drops it.
 
 NOTIFY carries tags only. A connection that was lost may have missed some, so after a reconnect everything is dropped.
 """
@@ -26,7 +26,7 @@ class Invalidations(Actor[Any]):
     name = "invalidations"
     interval = 5.0
 
-    def __init__(self, dsn: str, drop: Callable[[Sequence[str]], None], drop_all: Callable[[], None]) -> None:
+    def __init__(self, dsn: str, drop: Callable[[Sequence[str]], int], drop_all: Callable[[], None]) -> None:
         self._dsn = dsn
         self._drop = drop
         self._drop_all = drop_all
@@ -51,7 +51,7 @@ class Invalidations(Actor[Any]):
         try:
             conn = await connect(self._dsn, application_name="yojohan listen")
             await conn.add_listener(CHANNEL, self._heard)
-        except (*UNREACHABLE, TimeoutError) as error:
+        except UNREACHABLE as error:
             log.warning("not listening for changes", extra={"reason": type(error).__name__})
             return
         self._conn = conn

@@ -1,4 +1,4 @@
-"""Short-lived work that actors start and do not wait for: bounded by aiojobs, logged when it fails, closed at the end."""
+"""Short-lived work that actors start and do not wait for: bounded by aiojobs, logged if it fails, closed at the end."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ log = logging.getLogger("yojohan.actors")
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """More than `crashes` in `within` seconds is fatal; between restarts a pause that doubles up to `longest` seconds."""
+    """More than `crashes` in `within` seconds is fatal; the pause between restarts doubles up to `longest` seconds."""
 
     crashes: int = 10
     within: float = 60.0
@@ -32,7 +32,7 @@ class RestartPolicy:
 
     def pause(self, recent_crashes: int) -> float:
         """Seconds to wait after this many crashes in a row, with jitter so that actors do not march in step."""
-        full = min(self.longest, self.shortest * 2 ** (recent_crashes - 1))
+        full = min(self.longest, self.shortest * 2.0 ** (recent_crashes - 1))
         return full * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
 
 

@@ -55,10 +55,11 @@ class ActorSystem:
     async def stop(self, grace: float) -> list[str]:
         """Stop all in reverse order within `grace` seconds together; the names of those that did not drain."""
         deadline = perf_counter() + grace
-        undrained = []
-        for supervisor in reversed(self._started):
-            if not await supervisor.stop(max(0.05, deadline - perf_counter())):
-                undrained.append(supervisor.name)
+        undrained = [
+            supervisor.name
+            for supervisor in reversed(self._started)
+            if not await supervisor.stop(max(0.05, deadline - perf_counter()))
+        ]
         self._started.clear()
         await self.jobs.close(max(0.05, deadline - perf_counter()))
         if undrained:

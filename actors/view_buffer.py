@@ -88,7 +88,9 @@ class ViewBuffer(BatchActor[RecordViews]):
                     raise
                 attempt += 1
                 self._counters.retries += 1
-                log.warning("views wait for the database", extra={"events": len(rows), "attempt": attempt, "reason": error.code})
+                log.warning(
+                    "views wait for the database", extra={"events": len(rows), "attempt": attempt, "reason": error.code}
+                )
                 await asyncio.sleep(min(0.5, 0.05 * attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     def _answers(self, messages: Sequence[RecordViews], result: BatchResult) -> list[ViewsRecorded]:

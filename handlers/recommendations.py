@@ -20,4 +20,6 @@ async def list_trending(request: web.Request) -> web.StreamResponse:
     check_depth(wanted.limit, wanted.page)
     app = request.app
     load = partial(bodies.page, app[DATABASE], app[TRENDS], wanted, reading.base(request))
-    return await cached(request, app[CACHE], app[POLICIES]["trending"], bodies.key(wanted), (bodies.TAG, "releases"), load)
+    return await cached(
+        request, app[CACHE], app[POLICIES]["trending"], bodies.key(wanted), (bodies.TAG, "releases"), load
+    )

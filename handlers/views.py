@@ -61,7 +61,8 @@ async def _record(request: web.Request, parsed: Parsed) -> Answer:
     if parsed.single:
         return _single(recorded)
     rejected = parsed.refused + [
-        (place if parsed.places is None else parsed.places[place], DETAILS[outcome]) for place, outcome in recorded.rejected
+        (place if parsed.places is None else parsed.places[place], DETAILS[outcome])
+        for place, outcome in recorded.rejected
     ]
     return _answer(recorded, sorted(rejected))
 

@@ -1,6 +1,6 @@
 """The composition root: everything is made here, in the order in which it starts; shutdown is its mirror image.
 
-    database -> cache -> actors -> routes -> (the socket, in commands/serve.py)
+database -> cache -> actors -> routes -> (the socket, in commands/serve.py)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actors.trending import TrendingCalculator
 from actors.upkeep import Upkeep
 from actors.view_buffer import ViewBuffer
 from handlers.pages import PAGES, load_pages
-from server import keys, metrics_sources
+from server import __version__, keys, metrics_sources
 from server.bodies import trending
 from server.cache import Entry, Policy, ResponseCache, policies
 from server.database import Database
@@ -32,7 +32,7 @@ from server.http.parse import LARGEST_BODY
 from server.http.route import Route
 from server.logs import RequestLog
 from server.metrics import Metrics
-from server.openapi import document, project_version
+from server.openapi import document
 from server.routes import API, table
 from server.settings import Settings
 from sql.query import Observer
@@ -106,7 +106,11 @@ def _add_actors(app: web.Application, settings: Settings, outside: Outside) -> N
     app[keys.VIEW_BUFFER] = system.add(partial(ViewBuffer, database, counters))
     system.add(partial(Rollup, database, counters))
     system.add(partial(TrendingCalculator, database, trends, settings.trending_interval, system.jobs, warm))
-    for source in (metrics_sources.of_actors(system), metrics_sources.of_views(counters), metrics_sources.of_trends(trends)):
+    for source in (
+        metrics_sources.of_actors(system),
+        metrics_sources.of_views(counters),
+        metrics_sources.of_trends(trends),
+    ):
         app[keys.METRICS].add(source)
 
     async def run(_: web.Application) -> AsyncIterator[None]:
@@ -136,7 +140,7 @@ def _add_health(app: web.Application, settings: Settings) -> None:
 
 def _add_routes(app: web.Application, edge: Edge, routes: tuple[Route, ...]) -> None:
     public_url = app[keys.SETTINGS].public_url
-    body = orjson.dumps(document(routes, version=project_version(), public_url=public_url))
+    body = orjson.dumps(document(routes, version=__version__, public_url=public_url))
     app[keys.OPENAPI] = Entry("openapi", body, "application/json", OPENAPI_POLICY, ("openapi",))
     for route in routes:
         stats = app[keys.METRICS].route(route.method, route.path)

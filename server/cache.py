@@ -75,7 +75,18 @@ def policies(overrides: dict[str, int]) -> dict[str, Policy]:
 class Entry:
     """One finished body. `headers` and `gzip_headers` are complete but for the request's own id."""
 
-    __slots__ = ("body", "cost", "etag", "fresh_until", "gzip_body", "gzip_etag", "gzip_headers", "headers", "key", "tags")
+    __slots__ = (
+        "body",
+        "cost",
+        "etag",
+        "fresh_until",
+        "gzip_body",
+        "gzip_etag",
+        "gzip_headers",
+        "headers",
+        "key",
+        "tags",
+    )
 
     def __init__(self, key: Hashable, body: bytes, content_type: str, policy: Policy, tags: Iterable[str]) -> None:
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()

@@ -1,4 +1,4 @@
-"""The command line: `run.py COMMAND …`. Each command is a module with `configure` and `run`, imported when it is asked for."""
+"""The command line: `run.py COMMAND …`. A command is a module with `configure` and `run`, imported when asked for."""
 
 from __future__ import annotations
 

@@ -38,13 +38,15 @@ UNLIMITED = LIMITS | {"statement_timeout": "0", "lock_timeout": "0", "idle_in_tr
 
 
 async def _prepare_connection(conn: Connection) -> None:
-    for name in ("json", "jsonb"):
-        prefix = b"\x01" if name == "jsonb" else b""
-        await conn.set_type_codec(
-            name, schema="pg_catalog", format="binary",
-            encoder=lambda value, prefix=prefix: prefix + orjson.dumps(value),
-            decoder=lambda data, skip=len(prefix): orjson.loads(data[skip:]),
-        )  # fmt: skip
+    await conn.set_type_codec("json", schema="pg_catalog", format="binary", encoder=orjson.dumps, decoder=orjson.loads)
+    # On the wire jsonb begins with the number of its format.
+    await conn.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+    )
 
 
 async def _keep_session(_: Connection) -> None:

@@ -50,7 +50,9 @@ class YojohanError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
 
-    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, detail: str = "", *, headers: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
         super().__init__(detail or self.title())
         self.detail = detail
         self.headers = dict(headers or {})

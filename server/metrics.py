@@ -134,8 +134,12 @@ class Metrics:
         return self._scrape
 
     def _http(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily("yojohan_http_requests", "Requests by route and status.", labels=("route", "method", "status"))
-        latency = HistogramMetricFamily("yojohan_http_request_duration_seconds", "Time to answer, by route.", labels=("route", "method"))
+        requests = CounterMetricFamily(
+            "yojohan_http_requests", "Requests by route and status.", labels=("route", "method", "status")
+        )
+        latency = HistogramMetricFamily(
+            "yojohan_http_request_duration_seconds", "Time to answer, by route.", labels=("route", "method")
+        )
         for stats in self._routes:
             for status, count in stats.statuses.items():
                 requests.add_metric((stats.route, stats.method, str(status)), count)
@@ -147,7 +151,9 @@ class Metrics:
         yield CounterMetricFamily("yojohan_http_parse_errors", "Requests the HTTP parser refused.", self.parse_errors)
 
     def _database(self) -> Iterator[Metric]:
-        latency = HistogramMetricFamily("yojohan_db_query_duration_seconds", "Time of a query, by name.", labels=("query",))
+        latency = HistogramMetricFamily(
+            "yojohan_db_query_duration_seconds", "Time of a query, by name.", labels=("query",)
+        )
         failures = CounterMetricFamily("yojohan_db_query_failures", "Queries that failed, by name.", labels=("query",))
         for stats in self._queries.values():
             latency.add_metric((stats.name,), stats.latency.buckets(), stats.latency.sum)
@@ -156,13 +162,19 @@ class Metrics:
         yield failures
 
     def _process(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("yojohan_event_loop_lag_seconds", "How late the last timer of the loop was.", self.loop_lag)
-        yield GaugeMetricFamily("yojohan_event_loop_lag_max_seconds", "The latest timer since the last scrape.", self.loop_lag_max)
+        yield GaugeMetricFamily(
+            "yojohan_event_loop_lag_seconds", "How late the last timer of the loop was.", self.loop_lag
+        )
+        yield GaugeMetricFamily(
+            "yojohan_event_loop_lag_max_seconds", "The latest timer since the last scrape.", self.loop_lag_max
+        )
         self.loop_lag_max = self.loop_lag
         usage = os.times()
         yield CounterMetricFamily("process_cpu_seconds", "Processor time used.", usage.user + usage.system)
         yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory.", resident_bytes())
-        yield GaugeMetricFamily("process_open_fds", "Open file descriptors.", len(os.listdir("/proc/self/fd")))
+        yield GaugeMetricFamily(
+            "process_open_fds", "Open file descriptors.", sum(1 for _ in Path("/proc/self/fd").iterdir())
+        )
         collections = CounterMetricFamily("python_gc_collections", "Garbage collections.", labels=("generation",))
         for generation, stats in enumerate(gc.get_stats()):
             collections.add_metric((str(generation),), stats["collections"])

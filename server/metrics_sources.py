@@ -18,9 +18,18 @@ def of_database(database: Database) -> Source:
     """The connection pool."""
 
     def collect() -> Iterator[Metric]:
-        states = (("in_use", database.in_use), ("idle", database.idle), ("waiting", database.waiting), ("limit", database.size))
-        yield gauges("yojohan_db_pool_connections", "Connections by state; waiting are requests for one.", "state", states)
-        yield CounterMetricFamily("yojohan_db_pool_wait_seconds", "Time spent waiting for a connection.", database.waited)
+        states = (
+            ("in_use", database.in_use),
+            ("idle", database.idle),
+            ("waiting", database.waiting),
+            ("limit", database.size),
+        )
+        yield gauges(
+            "yojohan_db_pool_connections", "Connections by state; waiting are requests for one.", "state", states
+        )
+        yield CounterMetricFamily(
+            "yojohan_db_pool_wait_seconds", "Time spent waiting for a connection.", database.waited
+        )
         yield CounterMetricFamily("yojohan_db_pool_acquired", "Connections handed out.", database.acquired)
 
     return collect
@@ -45,21 +54,51 @@ def of_actors(system: ActorSystem) -> Source:
     """Every actor, and the jobs they start."""
 
     def collect() -> Iterator[Metric]:
-        messages = CounterMetricFamily("yojohan_actor_messages", "Messages by type and outcome.", labels=("actor", "type", "outcome"))
+        messages = CounterMetricFamily(
+            "yojohan_actor_messages", "Messages by type and outcome.", labels=("actor", "type", "outcome")
+        )
         for one in system:
             for (kind, outcome), count in one.stats.messages.items():
                 messages.add_metric((one.name, kind, outcome), count)
         yield messages
         now = perf_counter()
         all_of = list(system)
-        yield gauges("yojohan_actor_mailbox_depth", "Units waiting.", "actor", [(a.name, a.mailbox.depth) for a in all_of])
-        yield gauges("yojohan_actor_mailbox_bytes", "Bytes waiting.", "actor", [(a.name, a.mailbox.bytes) for a in all_of])
-        yield gauges("yojohan_actor_mailbox_capacity", "Units there is room for.", "actor", [(a.name, a.mailbox.capacity) for a in all_of])
-        yield counters("yojohan_actor_refused", "Messages there was no room for.", "actor", [(a.name, a.stats.refused) for a in all_of])
-        yield counters("yojohan_actor_handled", "Messages handled.", "actor", [(a.name, a.stats.handled) for a in all_of])
-        yield counters("yojohan_actor_waiting_seconds", "Time messages waited.", "actor", [(a.name, a.stats.waiting_seconds) for a in all_of])
-        yield counters("yojohan_actor_handling_seconds", "Time spent handling.", "actor", [(a.name, a.stats.handling_seconds) for a in all_of])
-        yield counters("yojohan_actor_restarts", "Restarts after a crash.", "actor", [(a.name, a.stats.restarts) for a in all_of])
+        yield gauges(
+            "yojohan_actor_mailbox_depth", "Units waiting.", "actor", [(a.name, a.mailbox.depth) for a in all_of]
+        )
+        yield gauges(
+            "yojohan_actor_mailbox_bytes", "Bytes waiting.", "actor", [(a.name, a.mailbox.bytes) for a in all_of]
+        )
+        yield gauges(
+            "yojohan_actor_mailbox_capacity",
+            "Units there is room for.",
+            "actor",
+            [(a.name, a.mailbox.capacity) for a in all_of],
+        )
+        yield counters(
+            "yojohan_actor_refused",
+            "Messages there was no room for.",
+            "actor",
+            [(a.name, a.stats.refused) for a in all_of],
+        )
+        yield counters(
+            "yojohan_actor_handled", "Messages handled.", "actor", [(a.name, a.stats.handled) for a in all_of]
+        )
+        yield counters(
+            "yojohan_actor_waiting_seconds",
+            "Time messages waited.",
+            "actor",
+            [(a.name, a.stats.waiting_seconds) for a in all_of],
+        )
+        yield counters(
+            "yojohan_actor_handling_seconds",
+            "Time spent handling.",
+            "actor",
+            [(a.name, a.stats.handling_seconds) for a in all_of],
+        )
+        yield counters(
+            "yojohan_actor_restarts", "Restarts after a crash.", "actor", [(a.name, a.stats.restarts) for a in all_of]
+        )
         ticking = [(a.name, now - a.stats.last_tick) for a in all_of if a.actor.interval is not None]
         yield gauges("yojohan_actor_seconds_since_tick", "Time since the last tick.", "actor", ticking)
         jobs = system.jobs
@@ -75,15 +114,20 @@ def of_views(views: ViewCounters) -> Source:
 
     def collect() -> Iterator[Metric]:
         outcomes = (
-            ("accepted", views.accepted), ("duplicate", views.duplicates), ("rejected", views.rejected), ("filtered", views.filtered),
-        )  # fmt: skip
+            ("accepted", views.accepted),
+            ("duplicate", views.duplicates),
+            ("rejected", views.rejected),
+            ("filtered", views.filtered),
+        )
         yield counters("yojohan_views_events", "Events by outcome.", "outcome", outcomes)
         yield CounterMetricFamily("yojohan_views_committed", "Events committed.", views.committed)
         yield CounterMetricFamily("yojohan_views_rolled_up", "Events taken into the rollups.", views.rolled_up)
         yield CounterMetricFamily("yojohan_views_batches", "Batches committed.", views.batches)
         yield CounterMetricFamily("yojohan_views_batch_retries", "Batches sent again.", views.retries)
         yield CounterMetricFamily("yojohan_views_flush_seconds", "Time spent committing batches.", views.flush_seconds)
-        yield CounterMetricFamily("yojohan_views_rollup_passes", "Rollup passes that found something.", views.rollup_passes)
+        yield CounterMetricFamily(
+            "yojohan_views_rollup_passes", "Rollup passes that found something.", views.rollup_passes
+        )
         yield CounterMetricFamily("yojohan_views_rollup_seconds", "Time spent rolling up.", views.rollup_seconds)
 
     return collect
@@ -95,6 +139,8 @@ def of_trends(trends: Trends) -> Source:
     def collect() -> Iterator[Metric]:
         yield CounterMetricFamily("yojohan_trending_passes", "Passes since the start.", trends.passes)
         yield GaugeMetricFamily("yojohan_trending_pass_seconds", "Time of the last pass.", trends.pass_seconds)
-        yield GaugeMetricFamily("yojohan_trending_pass_wal_bytes", "Write-ahead log during the last pass.", trends.pass_wal_bytes)
+        yield GaugeMetricFamily(
+            "yojohan_trending_pass_wal_bytes", "Write-ahead log during the last pass.", trends.pass_wal_bytes
+        )
 
     return collect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 from server.http.route import Route
@@ -32,14 +31,6 @@ IF_NONE_MATCH: Schema = {
     "description": "The `ETag` of what you already have; 304 when it is still current.",
     "schema": {"type": "string"},
 }
-
-
-def project_version() -> str:
-    """The version of the installed distribution, or "0" when the server runs without being installed."""
-    try:
-        return metadata.version("yojohan")
-    except metadata.PackageNotFoundError:
-        return "0"
 
 
 def document(routes: Sequence[Route], *, version: str, public_url: str = "") -> dict[str, Any]:

@@ -19,7 +19,6 @@ EVENT = {
     "duration_seconds": 1380,
     "completion_percentage": 97.5,
 }
-WRITES = (errors.Unavailable,)
 
 
 @cache
@@ -65,10 +64,10 @@ def catalogue() -> tuple[Route, ...]:
 
 def watched() -> tuple[Route, ...]:
     """What is watched."""
-    accepted = {"status": 202, "tag": "Views", "answer": answers.ViewsAccepted, "errors": (errors.NotFound, errors.Unavailable)}
+    refusals = (errors.NotFound, errors.Unavailable)
     return (
-        Route(method="POST", path=f"{API}/views", handler=views.record_views, summary="Record one view or up to 500", description="Answered once the events are committed. The same `event_id` counts once.", body=ViewEvent | ViewEvents, body_example=EVENT, **accepted),
-        Route(method="POST", path=f"{API}/releases/{{id}}/views", handler=views.record_release_views, summary="Record one view of a release", body=ReleaseViewEvent, body_example=EVENT, **accepted),
+        Route(method="POST", path=f"{API}/views", handler=views.record_views, summary="Record one view or up to 500", description="Answered once the events are committed. The same `event_id` counts once.", body=ViewEvent | ViewEvents, body_example=EVENT, status=202, tag="Views", answer=answers.ViewsAccepted, errors=refusals),
+        Route(method="POST", path=f"{API}/releases/{{id}}/views", handler=views.record_release_views, summary="Record one view of a release", body=ReleaseViewEvent, body_example=EVENT, status=202, tag="Views", answer=answers.ViewsAccepted, errors=refusals),
         Route(method="GET", path=f"{API}/analytics/views", handler=analytics.list_views, tag="Analytics", summary="Views by release or episode and interval", description="Counts trail commits by at most five seconds. Rows come by release, episode and time.", query=queries.AnalyticsQuery, answer=analytics_answers.ViewsPage, media_types=JSON_OR_CSV, cached=True),
         Route(method="GET", path=f"{API}/analytics/top", handler=analytics.list_top, tag="Analytics", summary="What was watched most", query=queries.TopQuery, answer=analytics_answers.Top, media_types=JSON_OR_CSV, cached=True),
         Route(method="GET", path=f"{API}/recommendations/trending", handler=recommendations.list_trending, tag="Recommendations", summary="What is watched right now", query=queries.TrendingQuery, answer=analytics_answers.Trending, cached=True, errors=(errors.Unavailable,)),

@@ -70,11 +70,12 @@ def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int 
     parameters += [limit, offset]
     text = f"""
         select v.release_id, v.episode_id, {BUCKETS[wanted.interval]} as start, sum(v.views)::bigint,
-               sum(v.unique_viewers)::bigint, sum(v.watch_seconds)::bigint, sum(v.completion_sum) / greatest(sum(v.views), 1)
+               sum(v.unique_viewers)::bigint, sum(v.watch_seconds)::bigint,
+               sum(v.completion_sum) / greatest(sum(v.views), 1)
         {grouped}
         order by v.release_id, v.episode_id, start
         limit ${len(parameters) - 1} offset ${len(parameters)}
-    """  # noqa: S608 - fixed fragments
+    """
     return text, parameters
 
 

@@ -42,19 +42,18 @@ drop table if exists demo_releases;
 select id from users where username_key = any ($1::text[]) order by id;
 
 -- name: allow_memory
-select set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'on', true);
+select set_config('work_mem', '64MB', true);
 
 -- name: lock_rollup
 -- The lock of `sql.views.roll_up`: while a day is filled nobody else may add to it.
 select pg_advisory_xact_lock(4500046);
 
--- name: has_day
--- Whether the first view of this seed and day is there; batches are forgotten after some days, events are not.
-select exists (select from view_metrics where received_on = $1 and event_id = md5(format('demo view %s %s 0', $2::bigint, $1::date))::uuid);
-
--- name: has_rollups
-select exists (select from view_hours where episode_id = 0 and hour >= $1 and hour < $1::timestamptz + interval '1 day')
-    or exists (select from view_days where episode_id = 0 and day = ($1::timestamptz at time zone 'UTC')::date);
+-- name: days_with_views
+-- Those of the days that hold views already, rolled up or not, whoever sent them.
+select day from unnest($1::date[]) as asked (day)
+where exists (select from view_metrics m where m.received_on = asked.day)
+   or exists (select from view_days d where d.episode_id = 0 and d.day = asked.day)
+order by day;
 
 -- name: insert_views
 -- The views of one day, decided by hashes of (seed, day, number) alone. $1 day, $2 seed, $3 views in each of its 24
@@ -66,12 +65,12 @@ with hours as (
 ), slices as materialized (
     select slice, md5(format('demo batch %s %s %s', $2::bigint, $1::date, slice))::uuid as batch_id,
            least($7::bigint, total - slice * $7::bigint) as events,
-           least($4::timestamptz, $1::date::timestamp at time zone 'UTC' + (slice + 1) * $7::bigint * interval '1 day' / total) as committed_at
+           least($4::timestamptz, $1::date::timestamp at time zone 'UTC' + (slice + 1) * interval '1 day' * ($7::bigint / total::float8)) as committed_at
     from (select sum(events) as total from hours) counted,
          generate_series(0, (total - 1)::bigint / $7::bigint) as slice
 ), made as (
     insert into view_batches (batch_id, received_on, events, committed_at)
-    select batch_id, $1::date, events, least(committed_at, $4::timestamptz) from slices order by slice
+    select batch_id, $1::date, events, committed_at from slices order by slice
     on conflict (batch_id) do nothing
     returning seq, batch_id
 ), batches as materialized (
@@ -125,14 +124,13 @@ with hours as (
                 else floor((a.by_completion - 0.55) / 0.45 * 100) end as completion
     from aired a
     cross join (select greatest(20, sum(events) / 3) as visitors from hours) p
-)
-, stored as (
+), stored as (
     insert into view_metrics (received_on, batch_seq, event_id, release_id, episode_id, viewer, duration_seconds,
                               completion_percentage, viewed_at)
     select $1::date, b.seq, md5(format('demo view %s %s %s', $2::bigint, $1::date, w.number))::uuid, w.release_id,
            w.episode_id, w.viewer, (w.seconds * w.completion / 100)::integer, w.completion, w.viewed_at
     from watched w
-    join batches b on b.slice = div(w.number::numeric, $7::bigint)::bigint
+    join batches b on b.slice = w.number / $7::bigint
 )
 select seq from batches order by seq;
 
@@ -145,7 +143,7 @@ with raw as (
     from view_metrics m
     where m.received_on = $2 and m.batch_seq = any ($1::bigint[])
 ), hourly as materialized (
-    select hour, release_id, coalesce(episode_id, 0) as episode_id, grouping(episode_id) as whole, viewer,
+    select hour, release_id, coalesce(episode_id, 0) as episode_id, viewer,
            count(*) as views, sum(duration_seconds) as watch_seconds, sum(completion) as completion_sum
     from raw
     group by grouping sets ((hour, release_id, viewer), (hour, release_id, viewer, episode_id))

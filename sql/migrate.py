@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 
-
 from server.errors import MigrationError
 from sql.query import Connection
 

@@ -16,11 +16,11 @@ from time import perf_counter
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from server import errors
 
-Connection = asyncpg.Connection | PoolConnectionProxy
+# What a pool hands out and what `connect` makes; the driver brings no types that mypy could see.
+Connection = Any
 
 HEADER = re.compile(r"^-- name: (?P<name>[a-z_0-9]+)\s*$", re.MULTILINE)
 
@@ -34,7 +34,7 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
-    ConnectionError,
+    # Refused, reset, no such host, timed out while connecting.
     OSError,
 )
 SLOW: tuple[type[BaseException], ...] = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)

@@ -116,7 +116,9 @@ def _conditions(wanted: Filter) -> _Statement:
     return statement
 
 
-def compose_page(wanted: Filter, sort: str, limit: int, offset: int, after: tuple[Any, int] | None) -> tuple[str, list[Any]]:
+def compose_page(
+    wanted: Filter, sort: str, limit: int, offset: int, after: tuple[Any, int] | None
+) -> tuple[str, list[Any]]:
     """The text and parameters of one page. `after` is the key and id of the row before it (keyset), else `offset`."""
     descending = sort.startswith("-")
     order = SORTS[sort.removeprefix("-")]
@@ -125,7 +127,9 @@ def compose_page(wanted: Filter, sort: str, limit: int, offset: int, after: tupl
     identity = "m.release_id" if order.metrics else "r.id"
     if after is not None:
         key, row_id = statement.parameter(after[0]), statement.parameter(after[1])
-        statement.conditions.append(f"({order.expression}, {identity}) {beyond} ({key}::{order.kind}, {row_id}::bigint)")
+        statement.conditions.append(
+            f"({order.expression}, {identity}) {beyond} ({key}::{order.kind}, {row_id}::bigint)"
+        )
     source = "popularity_metrics m join releases r on r.id = m.release_id" if order.metrics else "releases r"
     bounds = f"limit {statement.parameter(limit)} offset {statement.parameter(offset)}"
     text = f"""

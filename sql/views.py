@@ -104,7 +104,7 @@ async def trim_batches(conn: Connection) -> int:
 
 
 async def make_partitions(conn: Connection, parent: str, step: str, first: date, last: date) -> list[str]:
-    """Make what is missing of `parent`'s partitions from `first` to `last`; their names. `step` is day, month or year."""
+    """Make what is missing of `parent`'s partitions from `first` to `last`; their names. `step`: day, month or year."""
     return [row[0] for row in await QUERIES.make_partitions.fetch(conn, parent, step, first, last)]
 
 

@@ -33,7 +33,13 @@ class Running:
 @asynccontextmanager
 async def running(dsn: str, data_dir: Path, **environment: str) -> AsyncIterator[Running]:
     """Start it on a free port with these settings; stop it at the end. RATE_LIMIT_MAX is off unless it is given."""
-    given = {"DATABASE_URL": dsn, "DATA_DIR": str(data_dir), "RATE_LIMIT_MAX": "0", "TRENDING_INTERVAL": "3600", **environment}
+    given = {
+        "DATABASE_URL": dsn,
+        "DATA_DIR": str(data_dir),
+        "RATE_LIMIT_MAX": "0",
+        "TRENDING_INTERVAL": "3600",
+        **environment,
+    }
     settings = load(given)
     fatal: list[tuple[str, BaseException]] = []
     # Never started: its lines stay in `log.lines` for the test to read.

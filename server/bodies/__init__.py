@@ -1,0 +1,1 @@
+"""The bodies of cached answers, made from the database."""

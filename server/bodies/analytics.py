@@ -32,7 +32,9 @@ def wanted_by(query: AnalyticsQuery, now: datetime) -> ViewsWanted:
     start = _floor(_moment(query.from_, "/from"), hourly) if query.from_ else today - timedelta(days=DEFAULT_DAYS)
     stop = _stop(query.to, hourly) if query.to else today + timedelta(days=1)
     if stop <= start or stop - start > timedelta(days=LONGEST_DAYS):
-        raise Unprocessable("Some parameters do not fit.", faults=[Fault("/from", "Lies after `to`, or too far before it.")])
+        raise Unprocessable(
+            "Some parameters do not fit.", faults=[Fault("/from", "Lies after `to`, or too far before it.")]
+        )
     return ViewsWanted(
         start, stop, query.interval, query.group_by == "episode", tuple(query.release_ids), tuple(query.episode_ids)
     )
@@ -50,7 +52,11 @@ def _moment(text: str, pointer: str) -> datetime:
 
 
 def _floor(moment: datetime, hourly: bool) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0) if hourly else moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (
+        moment.replace(minute=0, second=0, microsecond=0)
+        if hourly
+        else moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
 
 
 def _stop(text: str, hourly: bool) -> datetime:

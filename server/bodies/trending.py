@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 
 import orjson
 
@@ -39,7 +40,11 @@ async def page(database: Database, trends: Trends, query: TrendingQuery, base: s
     async with database.connection() as conn:
         found = await sql.trending_page(conn, ids)
     # What was hidden since the last pass is missing from `found`, hence the look-up by id.
-    by_id = {orjson.loads(text)["id"]: text for text in found} if len(found) < len(ids) else dict(zip(ids, found, strict=True))
+    by_id = (
+        {orjson.loads(text)["id"]: text for text in found}
+        if len(found) < len(ids)
+        else dict(zip(ids, found, strict=True))
+    )
     count = len(trend.release_ids)
     following, before = links(base, {"period": query.period, "limit": query.limit}, query.limit, query.page, count)
     watched = {"code": "trending", "text": WATCHED[query.period]}
@@ -68,4 +73,4 @@ async def warm(cache: ResponseCache, policy: Policy, database: Database, trends:
     cache.drop([TAG])
     for period in PERIODS:
         query = TrendingQuery(period=period)
-        await cache.fetch(key(query), lambda query=query: page(database, trends, query, base), policy, (TAG, "releases"))
+        await cache.fetch(key(query), partial(page, database, trends, query, base), policy, (TAG, "releases"))

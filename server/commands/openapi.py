@@ -7,7 +7,8 @@ import sys
 
 import orjson
 
-from server.openapi import document, project_version
+from server import __version__
+from server.openapi import document
 from server.routes import table
 from server.settings import Settings
 
@@ -18,6 +19,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Writes the document as indented JSON to standard output."""
-    made = document(table(), version=project_version(), public_url=settings.public_url)
+    made = document(table(), version=__version__, public_url=settings.public_url)
     sys.stdout.write(orjson.dumps(made, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0

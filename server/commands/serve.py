@@ -69,7 +69,7 @@ def _require_c_parser() -> None:
 class Runner(web.AppRunner):
     """aiohttp's runner with the edge's short way put in front of the application."""
 
-    async def _make_server(self) -> web.Server[web.Request]:
+    async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.request_handler = self.app[EDGE].front(server.request_handler)
         return server
@@ -121,7 +121,9 @@ class _Server:
         return RequestLog(self._writer, enabled=enabled, console=console)
 
     def _give_up(self, name: str, error: BaseException) -> None:
-        log.critical("stopping because an actor cannot be kept alive", extra={"actor": name, "reason": repr(error)[:200]})
+        log.critical(
+            "stopping because an actor cannot be kept alive", extra={"actor": name, "reason": repr(error)[:200]}
+        )
         self._status = 1
         self._stop.set()
 
@@ -200,5 +202,3 @@ class _Server:
     def _address(self) -> str:
         host, port = self._sockets[0].getsockname()[:2] if self._sockets else (self._settings.host, self._settings.port)
         return f"http://{f'[{host}]' if ':' in str(host) else host}:{port}"
-
-

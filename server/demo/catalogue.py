@@ -143,8 +143,9 @@ def release(work: Work, part: int, seed: int, calendar: Calendar, *, shorter: bo
 
 
 def part_name(rng: Random, part: int) -> str:
-    """Which kind of part it is; a season may be an OVA instead."""
-    return "ova" if part and rng.random() < 0.15 else PART_NAMES[part]
+    """Which kind of part it is; between two seasons stands a film or an OVA."""
+    name = PART_NAMES[part]
+    return "ova" if name == "movie" and rng.random() < 0.35 else name
 
 
 def kind_of(rng: Random, work: Work, name: str, status: ReleaseStatus) -> ReleaseType:

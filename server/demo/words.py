@@ -79,9 +79,9 @@ hon 本 书 Book Книга книги
 GENRES: tuple[str, ...] = (
     "Comedy", "Action", "Fantasy", "Drama", "Adventure", "Romance", "Sci-Fi", "Slice of Life", "Supernatural", "School",
     "Mystery", "Kids", "Magic", "Mecha", "Music", "Sports", "Historical", "Psychological", "Thriller", "Horror",
-    "Military", "Detective", "Space", "Parody", "Martial Arts", "Idols", "Super Power", "Iyashikei", "Cooking", "Racing",
-    "Mythology", "Workplace", "Time Travel", "Survival", "Games", "Samurai", "Vampires", "Medical", "Avant Garde",
-    "Documentary",
+    "Military", "Detective", "Space", "Parody", "Martial Arts", "Idols", "Super Power", "Iyashikei", "Cooking",
+    "Racing", "Mythology", "Workplace", "Time Travel", "Survival", "Games", "Samurai", "Vampires", "Medical",
+    "Avant Garde", "Documentary",
 )  # fmt: skip
 
 PLACES = (

@@ -1,0 +1,1 @@
+"""HTTP: reading requests, answering them, the edge every one of them passes."""

@@ -26,12 +26,12 @@ def plain(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = 
     return raw(orjson.dumps(value), status=status, headers=headers)
 
 
-def raw(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON) -> Answer:
+def raw(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
+) -> Answer:
     """Finished bytes that nobody may store."""
-    return Answer(
-        status=status, body=body,
-        headers={"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
-    )  # fmt: skip
+    fixed = {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Answer(status=status, body=body, headers=fixed | dict(headers or {}))
 
 
 async def cached(
@@ -98,7 +98,9 @@ def accepts_gzip(header: str | None) -> bool:
     return weights.get("gzip", weights.get("*", False))
 
 
-def page_body(count: int, next_link: str | None, previous: str | None, results: list[str], *, estimate: bool = False) -> bytes:
+def page_body(
+    count: int, next_link: str | None, previous: str | None, results: list[str], *, estimate: bool = False
+) -> bytes:
     """A list's bytes from results that are JSON already."""
     head = orjson.dumps({"count": count, "next": next_link, "previous": previous})
     middle = b',"count_is_estimate":true' if estimate else b""

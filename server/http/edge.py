@@ -117,13 +117,17 @@ class Edge:
         if sent is not None and SANE_REQUEST_ID.match(sent):
             return sent
         # Unique, not secret.
-        return f"{random.getrandbits(128):032x}"  # noqa: S311
+        return f"{random.getrandbits(128):032x}"
 
     async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
             if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
-            if self._origins and request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in request.headers:
+            if (
+                self._origins
+                and request.method == hdrs.METH_OPTIONS
+                and "Access-Control-Request-Method" in request.headers
+            ):
                 return web.Response(status=204, headers=PREFLIGHT)
             return await handler(request)
         except YojohanError as error:
@@ -139,7 +143,9 @@ class Edge:
             return problems.response(DeadlineExceeded("This took too long.", retry_after=2), request.path, request_id)
         except Exception:
             log.exception("request failed", extra={"request_id": request_id, "method": request.method})
-            return problems.response(YojohanError("This is our fault; it has been written down."), request.path, request_id)
+            return problems.response(
+                YojohanError("This is our fault; it has been written down."), request.path, request_id
+            )
 
     def _finish(
         self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str, started: float

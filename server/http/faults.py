@@ -30,7 +30,9 @@ def _walk(value: Any, wanted: Any, pointer: str, strict: bool) -> Iterator[Fault
     if struct is not None and isinstance(value, dict):
         yield from _walk_struct(value, struct, pointer, strict)
     elif isinstance(value, list) and (item := _item_of(wanted)) is not None:
-        found = list(islice((f for i, v in enumerate(value) for f in _walk(v, item, f"{pointer}/{i}", strict)), MOST_FAULTS))
+        found = list(
+            islice((f for i, v in enumerate(value) for f in _walk(v, item, f"{pointer}/{i}", strict)), MOST_FAULTS)
+        )
         # The items may be sound and the list as a whole (its length) not.
         yield from found or _convert(value, wanted, pointer, strict)
     else:

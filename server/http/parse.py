@@ -10,7 +10,15 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import fields
 
-from server.errors import BodyTooLarge, Fault, MalformedBody, NotFound, Unprocessable, UnsupportedMediaType, YojohanError
+from server.errors import (
+    BodyTooLarge,
+    Fault,
+    MalformedBody,
+    NotFound,
+    Unprocessable,
+    UnsupportedMediaType,
+    YojohanError,
+)
 from server.http.faults import all_faults
 
 T = TypeVar("T")
@@ -57,7 +65,7 @@ def require_json(request: web.Request) -> None:
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The body as the decoder's type. MalformedBody if it is no JSON, Unprocessable with all faults if it does not fit."""
+    """The body as the decoder's type. MalformedBody if it is no JSON, Unprocessable with all faults if it is unfit."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError:
@@ -111,7 +119,7 @@ def path_id(request: web.Request, name: str = "id") -> int:
     """A number in the path; NotFound for anything that cannot be an id."""
     text = request.match_info[name]
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFound()
+        raise NotFound
     return int(text)
 
 

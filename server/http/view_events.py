@@ -74,7 +74,9 @@ def _one_by_one(body: bytes, viewer: Viewer) -> Parsed:
     if not isinstance(values, list):
         raise Unprocessable("Some values do not fit.", faults=all_faults(values, ViewEvent))
     if len(values) > MOST_EVENTS:
-        raise Unprocessable(f"At most {MOST_EVENTS} events a request.", faults=[Fault("", f"Has {len(values)} events.")])
+        raise Unprocessable(
+            f"At most {MOST_EVENTS} events a request.", faults=[Fault("", f"Has {len(values)} events.")]
+        )
     parsed = Parsed([], single=False, places=[])
     assert parsed.places is not None
     for index, value in enumerate(values):

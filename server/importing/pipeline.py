@@ -108,7 +108,8 @@ async def import_drafts(
             async for batch in found:
                 done = await merge_batch(conn, run, source, batch, report, dry_run=dry_run)
                 summary.add(done)
-                await upkeep.after(conn, done)
+                if not dry_run:
+                    await upkeep.after(conn, done)
                 if progress:
                     progress(summary)
     finally:

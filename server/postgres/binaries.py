@@ -44,7 +44,7 @@ def _run(program: str, vector: Sequence[str], timeout: float) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment of PostgreSQL's programs: no PG* variable of ours may lead them astray, nor any secret reach them."""
+    """What PostgreSQL's programs inherit: no PG* variable of ours may lead them astray, nor any secret reach them."""
     kept = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX")
     ours = {
         "LC_ALL": "C.UTF-8",
@@ -74,4 +74,3 @@ def at(directory: Path) -> Binaries:
     if match is None:
         raise ClusterError(f"cannot tell the version of {directory / 'postgres'}: {printed.strip()}")
     return Binaries(directory, int(match[1]))
-

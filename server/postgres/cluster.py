@@ -91,7 +91,7 @@ class Cluster:
             self._lock = None
 
     def postmaster(self) -> int | None:
-        """The process id of the running server, or None. A stale pid file is seen through by the process's own folder."""
+        """The process id of the running server, or None. A stale pid file is seen through by that process's folder."""
         try:
             pid = int((self.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0])
             # The postmaster works inside its data directory; a stranger that got the same number does not.
@@ -134,7 +134,7 @@ class Cluster:
         major = int((self.data / "PG_VERSION").read_text("utf-8"))
         if major != self.binaries.major:
             raise ClusterError(
-                f"{self.data} was made by PostgreSQL {major}, but this program brings PostgreSQL {self.binaries.major}. "
+                f"{self.data} was made by PostgreSQL {major}, but this program brings {self.binaries.major}. "
                 f"Move the data with pg_upgrade or a dump, or set DATABASE_URL to a server of version {major}."
             )
         (self.data / "postgresql.conf").write_text(config.render(major, sockets), "utf-8")

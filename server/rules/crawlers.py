@@ -11,10 +11,19 @@ KNOWN: tuple[tuple[str, str], ...] = (
     (r"googlebot|google-inspectiontool|storebot-google|googleother|adsbot|mediapartners-google|apis-google", "search"),
     (r"bingbot|bingpreview|msnbot|adidxbot", "search"),
     (r"yandex(bot|images|video|media|metrika|mobilebot|favicons|webmaster)?/|yandexbot", "search"),
-    (r"baiduspider|sogou|duckduckbot|duckassistbot|qwantify|seznambot|applebot|petalbot|naverbot|yeti/|mojeekbot", "search"),
-    (r"gptbot|chatgpt-user|oai-searchbot|claudebot|claude-web|anthropic-ai|perplexitybot|ccbot|bytespider|amazonbot", "ai"),
+    (
+        r"baiduspider|sogou|duckduckbot|duckassistbot|qwantify|seznambot|applebot|petalbot|naverbot|yeti/|mojeekbot",
+        "search",
+    ),
+    (
+        r"gptbot|chatgpt-user|oai-searchbot|claudebot|claude-web|anthropic-ai|perplexitybot|ccbot|bytespider|amazonbot",
+        "ai",
+    ),
     (r"meta-externalagent|google-extended|cohere-ai|diffbot|youbot|timpibot|imagesiftbot", "ai"),
-    (r"facebookexternalhit|facebot|twitterbot|telegrambot|discordbot|slackbot|whatsapp/|vkshare|linkedinbot|redditbot", "preview"),
+    (
+        r"facebookexternalhit|facebot|twitterbot|telegrambot|discordbot|slackbot|whatsapp/|vkshare|linkedinbot|redditbot",
+        "preview",
+    ),
     (r"skypeuripreview|viber/|embedly|iframely|mastodon/|pleroma|misskey", "preview"),
     (r"ahrefsbot|semrushbot|mj12bot|dotbot|blexbot|dataforseobot|serpstatbot|rogerbot|screaming frog", "seo"),
     (r"uptimerobot|pingdom|statuscake|site24x7|betteruptime|datadog|newrelic|nagios|zabbix|prometheus/", "monitor"),

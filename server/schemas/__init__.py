@@ -1,0 +1,1 @@
+"""Types of what comes in and goes out; they validate and they document."""

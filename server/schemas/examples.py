@@ -105,6 +105,8 @@ EXAMPLES: dict[Any, Any] = {
         "status": "degraded",
         "checks": {"database": {"status": "ok"}, "redis": {"status": "down", "detail": "connection refused"}},
     },
+    answers.Alive: {"status": "alive"},
+    answers.Ready: {"status": "ready"},
     answers.ViewsAccepted: {
         "accepted": 2,
         "duplicates": 1,

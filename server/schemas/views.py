@@ -40,7 +40,9 @@ class ViewEvent(ViewFacts, frozen=True, forbid_unknown_fields=True, gc=False, kw
 class ReleaseViewEvent(ViewFacts, frozen=True, forbid_unknown_fields=True, gc=False, kw_only=True):
     """One view of the release in the address."""
 
-    release_id: Annotated[Id | UnsetType, Meta(description="May be left out; else it must be the one in the address.")] = UNSET
+    release_id: Annotated[
+        Id | UnsetType, Meta(description="May be left out; else it must be the one in the address.")
+    ] = UNSET
 
 
 ViewEvents = Annotated[list[ViewEvent], Meta(max_length=MOST_EVENTS)]
