@@ -60,7 +60,7 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     clients = ClientAddress(settings.trusted_proxies, settings.log_client_address)  # type: ignore[arg-type]
     cache = ResponseCache(settings.cache_max_bytes)
     edge = Edge(metrics, outside.request_log, clients, settings.cors_origins, cache)
-    app = web.Application(middlewares=[edge.middleware()], client_max_size=LARGEST_BODY)
+    app = web.Application(client_max_size=LARGEST_BODY)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
     app[keys.CLIENTS] = clients

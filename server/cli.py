@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from server.errors import ClusterError, MigrationError, SettingsError
+from server.errors import ClusterError, MigrationError, SettingsError, YojohanError
 from server.settings import load
 
 # name: (module, what it does)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"The settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (ClusterError, MigrationError) as error:
+    except (ClusterError, MigrationError, YojohanError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import asyncpg
 import orjson
 
-from server.errors import Overloaded
+from server.errors import ClusterError, Overloaded
 from server.postgres.cluster import DATABASE, Cluster
 from server.settings import Settings
 from sql.migrate import migrate
-from sql.query import Connection, translated
+from sql.query import UNREACHABLE, Connection, translated
 
 ACQUIRE_TIMEOUT = 1.0
 CONNECT_TIMEOUT = 3.0
 POOL_MAX = 6
+OLDEST_SERVER = 15
 # Limits the server enforces even if our own cancellation is lost. Long jobs raise theirs with SET LOCAL.
 LIMITS = {
     "timezone": "UTC",
@@ -139,6 +140,40 @@ async def connect(dsn: str, **settings: str) -> asyncpg.Connection[asyncpg.Recor
     return conn
 
 
+async def reach(
+    dsn: str, patience: float = 0.0, waiting: Callable[[str], None] = lambda _: None
+) -> asyncpg.Connection[asyncpg.Record]:
+    """The first connection of a command. While nothing answers, tries for `patience` seconds and tells `waiting` why.
+
+    ClusterError if nothing answers by then, if the server turns us away, or if it is older than PostgreSQL 15.
+    """
+    deadline = monotonic() + patience
+    pause = 0.1
+    while (conn := await _try(dsn, waiting, last=monotonic() >= deadline)) is None:
+        pause = min(2.0, pause * 1.6)
+        await asyncio.sleep(min(pause, max(0.0, deadline - monotonic())))
+    major = conn.get_server_version().major
+    if major < OLDEST_SERVER:
+        await conn.close(timeout=1)
+        raise ClusterError(f"the database server is PostgreSQL {major}; version {OLDEST_SERVER} or newer is needed")
+    return conn
+
+
+async def _try(dsn: str, waiting: Callable[[str], None], *, last: bool) -> asyncpg.Connection[asyncpg.Record] | None:
+    try:
+        return await connect(dsn)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        reason = str(error) or f"no answer within {CONNECT_TIMEOUT:.0f} s"
+        # A wrong address or password does not mend itself.
+        passing = isinstance(error, (*UNREACHABLE, TimeoutError)) and not isinstance(error, ValueError)
+        if not passing:
+            raise ClusterError(f"the database turns us away: {reason}") from None
+        if last:
+            raise ClusterError(f"the database cannot be reached: {reason}") from None
+        waiting(reason)
+        return None
+
+
 async def _create_database(cluster: Cluster) -> None:
     conn = await asyncpg.connect(cluster.dsn("postgres"), timeout=CONNECT_TIMEOUT)
     try:
@@ -155,11 +190,16 @@ async def server(settings: Settings, waiting: Callable[[], None] = lambda: None)
         yield settings.database_url
         return
     cluster = Cluster(settings.data_dir)
-    await cluster.start(waiting)
+    keeper: asyncio.Task[None] | None = None
     try:
+        await cluster.start(waiting)
+        keeper = asyncio.create_task(cluster.keep_running(), name="postgresql")
         await _create_database(cluster)
         yield cluster.dsn()
     finally:
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait((keeper,))
         await asyncio.shield(cluster.stop())
 
 
@@ -167,7 +207,7 @@ async def server(settings: Settings, waiting: Callable[[], None] = lambda: None)
 async def dedicated_connection(settings: Settings) -> AsyncIterator[Any]:
     """One connection to a migrated database, for a command."""
     async with server(settings) as dsn:
-        conn = await connect(dsn)
+        conn = await reach(settings.database_direct_url or dsn)
         try:
             await migrate(conn)
             yield conn

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Bring the schema up to date."""
     async with database.server(settings) as dsn:
-        conn = await database.connect(settings.database_direct_url or dsn)
+        conn = await database.reach(settings.database_direct_url or dsn)
         try:
             applied = await migrate(conn)
         finally:

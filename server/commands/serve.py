@@ -42,6 +42,8 @@ KEEPALIVE = 75.0
 BACKLOG = 2048
 LONGEST_HEADER = 8190
 LAG_PERIOD = 0.1
+# How long an absent database is waited for at the start, in seconds. Then systemd starts us anew.
+PATIENCE = 60.0
 # The watchdog is fed only while the loop turns at least this fast, in seconds.
 LAG_LIMIT = 5.0
 
@@ -86,11 +88,30 @@ class _Server:
         self._sockets = listening_sockets()
         self._stop = asyncio.Event()
         self._status = 0
+        self._announced = False
 
     async def run(self) -> int:
-        started = perf_counter()
+        main = asyncio.current_task()
+        assert main is not None
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._told_to_stop, main)
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            if not self._stop.is_set():
+                raise
+            log.info("told to stop before serving")
+        log.info("stopped", extra={"status": self._status})
+        return self._status
+
+    def _told_to_stop(self, main: asyncio.Task[int]) -> None:
+        # Starting may take minutes (crash recovery, a migration, an absent database); it can be cut anywhere.
+        if not self._announced and not self._stop.is_set():
+            main.cancel()
+        self._stop.set()
+
+    async def _serve(self) -> None:
+        started = perf_counter()
         async with database.server(self._settings, lambda: self._notifier.extend_timeout(30)) as dsn:
             await self._prepare(dsn)
             app = build(self._settings, Outside(dsn, self._request_log(), self._give_up))
@@ -100,11 +121,9 @@ class _Server:
                 await self._stop.wait()
                 log.info("stopping")
                 self._notifier.stopping()
-        log.info("stopped", extra={"status": self._status})
-        return self._status
 
     async def _prepare(self, dsn: str) -> None:
-        conn = await database.connect(self._settings.database_direct_url or dsn)
+        conn = await database.reach(self._settings.database_direct_url or dsn, PATIENCE, self._waiting)
         try:
             self._notifier.extend_timeout(600)
             for name in await migrate(conn):
@@ -113,6 +132,10 @@ class _Server:
                 await fill_if_empty(conn)
         finally:
             await conn.close(timeout=5)
+
+    def _waiting(self, reason: str) -> None:
+        self._notifier.extend_timeout(30)
+        log.warning("waiting for the database", extra={"reason": reason})
 
     def _request_log(self) -> RequestLog:
         enabled = logging.getLogger("yojohan.http").isEnabledFor(logging.INFO)
@@ -189,6 +212,7 @@ class _Server:
 
     def _announce(self, seconds: float) -> None:
         where = self._settings.public_url or self._address()
+        self._announced = True
         self._notifier.ready()
         self._notifier.status(f"serving on {where}")
         log.info("serving", extra={"address": where, "startup_seconds": round(seconds, 3), "pid": os.getpid()})

@@ -1,6 +1,6 @@
 """The edge: what every request passes. Request id, errors, CORS, metrics, log line; and the short way for hot answers.
 
-One middleware rather than a stack: each costs about three percent of a cached answer.
+It stands before the application rather than in a stack of middlewares: each of those costs about three percent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from server.cache import ResponseCache
@@ -48,8 +47,8 @@ class Edge:
     """Holds what both of its ways write to; `routes` maps aiohttp's routes to their slots of the metrics.
 
     A request comes to `front`. If its exact target (path and query) led to a cached body before, and that body is
-    still fresh, it is answered there: no routing, no parsing. Everything else takes the way through the application
-    and passes `middleware`, which remembers where a target led.
+    still fresh, it is answered at once: no routing, no parsing. Everything else takes the way through the
+    application, and where a target led is remembered.
     """
 
     def __init__(
@@ -70,39 +69,33 @@ class Edge:
         self._targets: dict[str, tuple[Hashable, RouteStats]] = {}
 
     def front(self, application: Serve) -> Serve:
-        """The way in, before the application."""
+        """The way in: everything the application raises is answered here, too."""
 
-        async def front(request: web.BaseRequest) -> web.StreamResponse:
+        async def front(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
-            known = self._targets.get(request.raw_path) if request.method == hdrs.METH_GET else None
-            entry = self._cache.get(known[0]) if known is not None else None
-            if known is None or entry is None:
-                return await application(request)
-            response = send(request, self._cache, entry, "hit")
-            self._finish(request, response, known[1], self._request_id(request), started)
-            return response
+            if request.method == hdrs.METH_GET:
+                known = self._targets.get(request.raw_path)
+                entry = self._cache.get(known[0]) if known is not None else None
+                if known is not None and entry is not None:
+                    response = send(request, self._cache, entry, "hit")
+                    self._finish(request, response, known[1], self._request_id(request), started)
+                    return response
+            return await self._serve(request, application, started)
 
         return front
 
-    def middleware(self) -> Middleware:
-        """For `web.Application(middlewares=[…])`."""
-
-        @web.middleware
-        async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-            started = perf_counter()
-            request_id = self._request_id(request)
-            self._metrics.in_flight += 1
-            try:
-                response = await self._answer(request, handler, request_id)
-            finally:
-                self._metrics.in_flight -= 1
-            stats = self.routes.get(request.match_info.route, self._unmatched)
-            self._finish(request, response, stats, request_id, started)
-            if isinstance(response, Answer) and response.key is not None and request.method == hdrs.METH_GET:
-                self._remember(request.raw_path, response.key, stats)
-            return response
-
-        return edge
+    async def _serve(self, request: web.Request, application: Serve, started: float) -> web.StreamResponse:
+        request_id = self._request_id(request)
+        self._metrics.in_flight += 1
+        try:
+            response = await self._answer(request, application, request_id)
+        finally:
+            self._metrics.in_flight -= 1
+        stats = self.routes.get(request.match_info.route, self._unmatched)
+        self._finish(request, response, stats, request_id, started)
+        if isinstance(response, Answer) and response.key is not None and request.method == hdrs.METH_GET:
+            self._remember(request.raw_path, response.key, stats)
+        return response
 
     def _remember(self, target: str, key: Hashable, stats: RouteStats) -> None:
         if len(target) <= LONGEST_TARGET:
@@ -119,7 +112,7 @@ class Edge:
         # Unique, not secret.
         return f"{random.getrandbits(128):032x}"
 
-    async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, application: Serve, request_id: str) -> web.StreamResponse:
         try:
             if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_BODY:
                 raise BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
@@ -129,7 +122,7 @@ class Edge:
                 and "Access-Control-Request-Method" in request.headers
             ):
                 return web.Response(status=204, headers=PREFLIGHT)
-            return await handler(request)
+            return await application(request)
         except YojohanError as error:
             if error.status >= 500 and error.__cause__ is not None:
                 reason = repr(error.__cause__)[:200]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import uuid4
 
 import msgspec
 
@@ -18,8 +19,7 @@ ONE_OR_MANY = msgspec.json.Decoder(ViewEvent | ViewEvents)
 OF_RELEASE = msgspec.json.Decoder(ReleaseViewEvent)
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(NamedTuple):
     """Who sent the request, as far as views are concerned; `reason` says why their views do not count, or None."""
 
     number: int
@@ -60,13 +60,9 @@ def parse_for_release(body: bytes, release_id: int, viewer: Viewer) -> Parsed:
 
 def _row(event: ViewFacts, release_id: int, viewer: Viewer) -> ViewRow:
     return ViewRow(
-        event.event_id or _new_id(), release_id, event.episode_id, viewer.number, event.duration_seconds,
+        event.event_id or uuid4(), release_id, event.episode_id, viewer.number, event.duration_seconds,
         event.completion_percentage, event.viewed_at, viewer.reason,
     )  # fmt: skip
-
-
-def _new_id() -> UUID:
-    return uuid4()
 
 
 def _one_by_one(body: bytes, viewer: Viewer) -> Parsed:

@@ -1,8 +1,9 @@
 """The embedded PostgreSQL: made, started, found again, shared between our processes, stopped by the last of them.
 
-Under DATA_DIR lie `postgres/` (the data) and `postgres.lock`. Each of our processes that uses the server holds a
-shared lock on that file; whoever leaves last gets it exclusively and stops the server. A `kill -9` frees the lock, the
-PostgreSQL process lives on, and the next start finds it by `postmaster.pid`.
+Under DATA_DIR lie `postgres/` (the data) and two lock files. Each of our processes that uses the server holds a shared
+lock on `postgres.lock`; whoever leaves last gets it exclusively and stops the server. Making and starting happen under
+`postgres.starting`. A `kill -9` frees the locks, the PostgreSQL process lives on, and the next start finds it by
+`postmaster.pid`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
 from server.errors import ClusterError
-from server.postgres import config
+from server.postgres import config, processes
 from server.postgres.binaries import Binaries, embedded, environment
+
+log = logging.getLogger("yojohan.postgres")
 
 SUPERUSER = "yojohan"
 DATABASE = "yojohan"
@@ -29,6 +35,10 @@ LONGEST_SOCKET_PATH = 107
 SOCKET_NAME = ".s.PGSQL.5432"
 RECOVERY_TIMEOUT = 600.0
 POLL = 0.01
+# How long sessions may outlive a postmaster that was killed, in seconds.
+ORPHANS_PATIENCE = 5.0
+KEEPER_INTERVAL = 0.5
+KEEPER_PAUSE = 5.0
 
 
 class Cluster:
@@ -67,15 +77,27 @@ class Cluster:
         ClusterError if another major version made the data, or the server does not come up.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self.root / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # Exclusive while deciding, so that two processes do not both start a server. Starting takes a second at most.
-        await self._flock(fcntl.LOCK_EX | fcntl.LOCK_NB, shared_is_enough=self.running)
-        fresh = await asyncio.to_thread(self._prepare)
-        if not self.running():
-            self._spawn()
-        await self._until_ready(waiting)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock = self._open("postgres.lock")
+        async with self._starting():
+            # Whoever stops the server holds this exclusively; from here on nobody stops it under our hands.
+            await self._flock(self._lock, fcntl.LOCK_SH)
+            fresh = await asyncio.to_thread(self._prepare)
+            await self._until_ready(waiting)
         return fresh
+
+    async def keep_running(self) -> None:
+        """For ever: start the server anew if it dies (the kernel may choose it when memory runs out)."""
+        while True:
+            await asyncio.sleep(KEEPER_INTERVAL)
+            if self.running():
+                continue
+            log.error("PostgreSQL has died; starting it anew")
+            try:
+                async with self._starting():
+                    await self._until_ready(lambda: None)
+            except (ClusterError, OSError) as error:
+                log.error("PostgreSQL does not start: %s", error)  # noqa: TRY400 - the message says it all
+                await asyncio.sleep(KEEPER_PAUSE)
 
     async def stop(self, timeout: float = 6.0) -> None:
         """Leave; stop the server (fast: sessions are cut, all is written) unless another of our processes uses it."""
@@ -91,36 +113,39 @@ class Cluster:
             self._lock = None
 
     def postmaster(self) -> int | None:
-        """The process id of the running server, or None. A stale pid file is seen through by that process's folder."""
+        """The process id of the running server, or None; a pid file left by a server that is gone is seen through."""
         try:
             pid = int((self.data / "postmaster.pid").read_text("utf-8").split("\n", 1)[0])
-            # The postmaster works inside its data directory; a stranger that got the same number does not.
-            return pid if Path(f"/proc/{pid}/cwd").resolve() == self.data and not self._is_zombie(pid) else None
         except (OSError, ValueError):
             return None
+        return pid if processes.serves(pid, self.data) else None
 
     def running(self) -> bool:
         """Whether a server runs on this data."""
         return self.postmaster() is not None
 
-    @staticmethod
-    def _is_zombie(pid: int) -> bool:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text("utf-8")
+    def _open(self, name: str) -> int:
+        return os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    async def _flock(self, operation: int, *, shared_is_enough: Callable[[], bool]) -> None:
-        assert self._lock is not None
+    @asynccontextmanager
+    async def _starting(self) -> AsyncIterator[None]:
+        """One process at a time looks whether a server runs, and starts one."""
+        descriptor = self._open("postgres.starting")
+        try:
+            await self._flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def _flock(self, descriptor: int, operation: int) -> None:
         deadline = monotonic() + RECOVERY_TIMEOUT
         while True:
             try:
-                fcntl.flock(self._lock, operation)
+                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                # Somebody holds it: a user of a running server (then share it) or a starter (then wait for it).
-                if shared_is_enough() and self._status() == "ready":
-                    fcntl.flock(self._lock, fcntl.LOCK_SH)
-                    return
-            if monotonic() > deadline:
-                raise ClusterError(f"another process keeps {self.root / 'postgres.lock'} locked")
+                if monotonic() > deadline:
+                    raise ClusterError(f"another process keeps the lock files in {self.root}") from None
             await asyncio.sleep(0.05)
 
     def _prepare(self) -> bool:
@@ -137,15 +162,17 @@ class Cluster:
                 f"{self.data} was made by PostgreSQL {major}, but this program brings {self.binaries.major}. "
                 f"Move the data with pg_upgrade or a dump, or set DATABASE_URL to a server of version {major}."
             )
-        (self.data / "postgresql.conf").write_text(config.render(major, sockets), "utf-8")
-        (self.data / "pg_hba.conf").write_text(config.HOST_BASED_AUTHENTICATION, "utf-8")
         return fresh
 
     def _initdb(self) -> None:
         # Trigrams and lower() on Cyrillic need a ctype other than C; sorting by code point keeps indexes portable.
         # initdb writes into a sibling that is renamed when whole: an interrupted first start leaves nothing behind.
         unfinished = self.root / "postgres.new"
-        subprocess.run(["rm", "-rf", str(unfinished)], check=True)  # noqa: S603, S607 - a path of our own
+        # The initdb of a process that was killed may still be at it.
+        processes.end(processes.makers_of(unfinished), 0)
+        processes.end(processes.servers_of(unfinished), 1)
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
         locale = (
             ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lc-collate=C", "--lc-ctype=C.UTF-8"]
             if self.binaries.major >= 17
@@ -156,7 +183,18 @@ class Cluster:
         )  # fmt: skip
         unfinished.rename(self.data)
 
+    def _clear_away(self) -> None:
+        """Remove what a killed server left: PostgreSQL itself would take a stranger with its number for it, and would
+        not start beside sessions that outlived their postmaster."""
+        processes.end(processes.servers_of(self.data), ORPHANS_PATIENCE)
+        sockets = self.socket_directory()
+        for path in (self.data / "postmaster.pid", sockets / SOCKET_NAME, sockets / f"{SOCKET_NAME}.lock"):
+            path.unlink(missing_ok=True)
+
     def _spawn(self) -> None:
+        self._clear_away()
+        (self.data / "postgresql.conf").write_text(config.render(self.binaries.major, self.socket_directory()), "utf-8")
+        (self.data / "pg_hba.conf").write_text(config.HOST_BASED_AUTHENTICATION, "utf-8")
         # Output before the collector runs is short; it explains a start that fails.
         with (self.data / "startup.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument vector, no shell
@@ -175,13 +213,18 @@ class Cluster:
         return lines[7].strip() if len(lines) > 7 else ""
 
     async def _until_ready(self, waiting: Callable[[], None]) -> None:
+        """Start the server if none runs, and wait for it. One that is found may be stopping: then another follows."""
         started = monotonic()
         polls = 0
+        spawned = False
         while self._status() != "ready" or not self.running():
-            if self._process is not None and self._process.poll() is not None:
+            if spawned and self._process is not None and self._process.poll() is not None:
                 raise ClusterError(f"PostgreSQL did not start:\n{self._explanation()}")
             if monotonic() - started > RECOVERY_TIMEOUT:
                 raise ClusterError(f"PostgreSQL is not ready after {RECOVERY_TIMEOUT:.0f} s:\n{self._explanation()}")
+            if not spawned and not self.running():
+                await asyncio.to_thread(self._spawn)
+                spawned = True
             polls += 1
             if polls % 100 == 0:
                 waiting()
@@ -194,7 +237,7 @@ class Cluster:
             return ""
 
     async def _terminate(self, timeout: float) -> None:
-        pid = self.postmaster()
+        pid = self.postmaster() or self._unannounced()
         if pid is None:
             return
         # SIGINT is the fast stop; SIGQUIT the immediate one, after which the next start runs crash recovery.
@@ -204,9 +247,13 @@ class Cluster:
             while monotonic() < deadline:
                 if self._process is not None:
                     self._process.poll()
-                if self.postmaster() is None:
+                if self.postmaster() is None and self._unannounced() is None:
                     if self._process is not None:
                         await asyncio.to_thread(self._process.wait, 2)
                     return
                 await asyncio.sleep(POLL)
         raise ClusterError(f"PostgreSQL (process {pid}) does not stop")
+
+    def _unannounced(self) -> int | None:
+        """The server we started a moment ago, which has not written its pid file yet."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None

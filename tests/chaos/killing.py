@@ -1,0 +1,90 @@
+"""Kill, start anew, kill again: one data directory, clients that never give up, the verdict at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from tests.chaos.clients import Books, Clients
+from tests.chaos.process import Served, served
+from tests.chaos.verdict import Verdict, judge
+
+# What is killed, and how often of a hundred.
+TARGETS = {"server": 55, "server while it starts": 15, "server and PostgreSQL": 20, "PostgreSQL": 10}
+
+
+@dataclass
+class Outcome:
+    """All that came of a run. `starts` are seconds from the start of the process to /ready."""
+
+    verdict: Verdict
+    books: Books
+    kills: Counter[str]
+    starts: list[float]
+    seconds: float
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the server kept every promise."""
+        return self.verdict.sound and not self.complaints
+
+    def __str__(self) -> str:
+        books = self.books
+        rows = [f"  killed {name:<28}{count:>6}" for name, count in self.kills.items()]
+        starts = sorted(self.starts)
+        rows.append(f"  start to ready, seconds: median {starts[len(starts) // 2]:.2f}, longest {starts[-1]:.2f}")
+        rows.append(f"  acknowledged events {len(books.acknowledged)}, requests {books.sent}, cut off {books.broken}")
+        rows.append(f"  answers {dict(books.statuses)}, reads {dict(books.reads)}, sent twice {books.duplicates}")
+        return "\n".join([*rows, str(self.verdict), *self.complaints, f"  {self.seconds:.1f} s"])
+
+
+async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -> Outcome:
+    """`kills` kills at random moments, each up to `longest` seconds after the server was ready."""
+    chance = random.Random(seed)
+    started = perf_counter()
+    done: Counter[str] = Counter()
+    async with served(directory / "data") as server:
+        starts = [await server.start()]
+        clients = Clients(server.base, seed=seed)
+        async with clients.at_work() as books:
+            for _ in range(kills):
+                target = chance.choices(list(TARGETS), list(TARGETS.values()))[0]
+                await asyncio.sleep(chance.uniform(0.02, longest))
+                await _kill(server, target, chance, starts)
+                done[target] += 1
+        async with server.connection() as conn:
+            verdict = await judge(conn, books.acknowledged)
+        outcome = Outcome(verdict, books, done, starts, perf_counter() - started)
+        await _leave(server, outcome)
+    return outcome
+
+
+async def _kill(server: Served, target: str, chance: random.Random, starts: list[float]) -> None:
+    if target == "PostgreSQL":
+        server.kill_postgres()
+        # The server starts PostgreSQL anew by itself, and its clients merely wait.
+        await server.until_ready()
+        return
+    if target == "server while it starts":
+        server.kill()
+        server.spawn()
+        await asyncio.sleep(chance.uniform(0.05, 0.6))
+    server.kill()
+    if target == "server and PostgreSQL":
+        server.kill_postgres()
+    starts.append(await server.start())
+
+
+async def _leave(server: Served, outcome: Outcome) -> None:
+    status, seconds = await server.stop()
+    if status != 0 or seconds > 10:
+        outcome.complaints.append(f"  the last stop took {seconds:.1f} s with exit status {status}")
+    if server.cluster.running():
+        outcome.complaints.append("  PostgreSQL still runs after the last stop")
+    if outcome.books.retry_after_missing:
+        outcome.complaints.append(f"  {outcome.books.retry_after_missing} answers 503 without Retry-After")
