@@ -197,6 +197,8 @@ class Actor(Generic[Message]):
     capacity_bytes: ClassVar[int] = 8 * 2**20
     # Seconds between two ticks; None: the actor has no clock.
     interval: float | None = None
+    # Seconds to the first tick, where that is not a whole interval.
+    first_tick: float | None = None
 
     async def on_start(self) -> None:
         """Before the first message, and after each restart. An error here counts as a crash."""

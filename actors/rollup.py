@@ -23,6 +23,7 @@ class Rollup(Actor[Any]):
 
     name = "rollup"
     interval = 1.5
+    first_tick = 0.1
 
     def __init__(self, database: Database, counters: ViewCounters) -> None:
         self._database = database

@@ -124,14 +124,14 @@ class Supervisor:
         actor = self.actor
         await actor.on_start()
         self._ready.set()
-        clock = self._schedule_tick()
+        clock = self._schedule_tick(actor.interval if actor.first_tick is None else actor.first_tick)
         batch = actor.batch if isinstance(actor, BatchActor) else 1
         linger = actor.linger if isinstance(actor, BatchActor) else 0.0
         try:
             while await self.mailbox.wait(batch, linger, lambda: self._tick_due):
                 if self._tick_due:
                     await self._tick()
-                    clock = self._schedule_tick()
+                    clock = self._schedule_tick(actor.interval)
                 elif isinstance(actor, BatchActor):
                     await self._handle_batch(actor, self.mailbox.take(batch))
                 else:
@@ -141,11 +141,9 @@ class Supervisor:
             if clock is not None:
                 clock.cancel()
 
-    def _schedule_tick(self) -> asyncio.TimerHandle | None:
+    def _schedule_tick(self, seconds: float | None) -> asyncio.TimerHandle | None:
         self._tick_due = False
-        if self.actor.interval is None:
-            return None
-        return asyncio.get_running_loop().call_later(self.actor.interval, self._mark_tick)
+        return None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._mark_tick)
 
     def _mark_tick(self) -> None:
         self._tick_due = True

@@ -22,6 +22,8 @@ class TrendingCalculator(Actor[Any]):
     """Keeps `trends` fresh. `warm` is run as a job after each pass: it makes the answers most asked for."""
 
     name = "trending"
+    # What is shown at the start is of the last run.
+    first_tick = 0.1
 
     def __init__(
         self, database: Database, trends: Trends, interval: float, jobs: Jobs, warm: Callable[[], Awaitable[None]]
@@ -33,14 +35,15 @@ class TrendingCalculator(Actor[Any]):
         self._warm = warm
 
     async def on_start(self) -> None:
-        """Show the last tops there were, so that a restart answers at once; the first pass follows as a tick."""
+        """Show the last tops there were, or what is popular otherwise; the first pass follows as a tick.
+
+        That pass may read a month of rollups, which the start should not wait for.
+        """
         try:
             async with self._database.connection() as conn:
-                self._publish(await sql.stored_lists(conn))
+                self._publish(await sql.stored_lists(conn) or await sql.fallback_lists(conn, datetime.now(UTC)))
         except Unavailable as error:
             log.warning("trends wait for the database", extra={"reason": error.code})
-        if not self._trends.by_period:
-            await self.on_tick()
 
     async def on_tick(self) -> None:
         """One pass."""

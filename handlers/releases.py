@@ -8,7 +8,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from server.bodies import releases as bodies
-from server.errors import NotFound
+from server.errors import Fault, NotFound, Unprocessable
 from server.http import reading
 from server.http.answer import Answer, raw
 from server.http.parse import check_depth, query
@@ -21,7 +21,8 @@ LISTS = ("releases",)
 async def list_releases(request: web.Request) -> web.StreamResponse:
     """GET /releases"""
     wanted = query(request, ReleasesQuery)
-    bodies.check(wanted)
+    if "cursor" in request.query and "page" in request.query:
+        raise Unprocessable("Give either a page or a cursor.", faults=[Fault("/page", "A cursor stands in its place.")])
     check_depth(wanted.limit, wanted.page)
     load = partial(bodies.page, request.app[DATABASE], wanted, reading.base(request))
     return await reading.answer(request, "releases", repr(wanted), LISTS, load)

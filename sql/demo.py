@@ -61,14 +61,23 @@ async def audience(conn: Connection, releases: int, now: datetime) -> AsyncItera
             await QUERIES.drop_audience.execute(conn)
 
 
-async def fill_day(conn: Connection, day: DayOfViews, viewers: SignedIn, viewers_from: date) -> None:
-    """Insert the views of a day that has none, and its rollups; within `audience`, in a transaction.
-
-    Who watched is kept for days from `viewers_from` on.
-    """
-    await QUERIES.allow_memory.execute(conn)
+async def prepare_fill(conn: Connection) -> None:
+    """At the beginning of a transaction that fills days: memory for it, and nobody else rolls up meanwhile."""
+    await QUERIES.prepare_fill.execute(conn)
     await QUERIES.lock_rollup.execute(conn)
+
+
+async def insert_views(conn: Connection, day: DayOfViews, viewers: SignedIn) -> list[int]:
+    """Insert the views of a day that has none, within `audience`; their batches, which `roll_up_days` waits for."""
     rows = await QUERIES.insert_views.fetch(
         conn, day.day, day.seed, day.hours, day.now, viewers.user_ids, viewers.share, BATCH_EVENTS
     )
-    await QUERIES.roll_up_day.execute(conn, [row["seq"] for row in rows], day.day, viewers_from)
+    return [row["seq"] for row in rows]
+
+
+async def roll_up_days(conn: Connection, batches: Sequence[int], first: date, last: date, viewers_from: date) -> None:
+    """Take the batches of these days, which have no rollups yet, into the rollups.
+
+    Who watched is kept for days from `viewers_from` on.
+    """
+    await QUERIES.roll_up_days.execute(conn, batches, first, last, viewers_from)

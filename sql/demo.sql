@@ -41,8 +41,11 @@ drop table if exists demo_releases;
 -- name: users_of
 select id from users where username_key = any ($1::text[]) order by id;
 
--- name: allow_memory
-select set_config('work_mem', '64MB', true);
+-- name: prepare_fill
+-- Tables filled a moment ago have no statistics: plans are made anew each time, and sort rather than hash, which
+-- keeps within its memory however many rows there are.
+select set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('enable_hashagg', 'off', true);
 
 -- name: lock_rollup
 -- The lock of `sql.views.roll_up`: while a day is filled nobody else may add to it.
@@ -134,31 +137,33 @@ with hours as (
 )
 select seq from batches order by seq;
 
--- name: roll_up_day
--- What `sql.views.roll_up` makes of these batches ($1) of one day ($2), for a day without rollups: sorted inserts
--- instead of look-ups. Viewers are kept from $3 on only, as by the upkeep.
+-- name: roll_up_days
+-- What `sql.views.roll_up` makes of these batches ($1), received and watched on days ($2 to $3) without rollups: sorted
+-- inserts instead of look-ups. Several days at once, as each visit to the indexes touches all of their pages. Viewers
+-- are kept from $4 on only, as by the upkeep.
 with raw as (
     select date_trunc('hour', m.viewed_at, 'UTC') as hour, m.release_id, m.episode_id, m.viewer,
            m.duration_seconds, m.completion_percentage::double precision as completion
     from view_metrics m
-    where m.received_on = $2 and m.batch_seq = any ($1::bigint[])
+    where m.received_on between $2 and $3 and m.batch_seq = any ($1::bigint[])
 ), hourly as materialized (
-    select hour, release_id, coalesce(episode_id, 0) as episode_id, viewer,
-           count(*) as views, sum(duration_seconds) as watch_seconds, sum(completion) as completion_sum
+    -- Narrow types: sums of bigint would be slow numerics.
+    select hour, (hour at time zone 'UTC')::date as day, release_id, coalesce(episode_id, 0) as episode_id, viewer,
+           count(*)::integer as views, sum(duration_seconds)::integer as watch_seconds, sum(completion) as completion_sum
     from raw
     group by grouping sets ((hour, release_id, viewer), (hour, release_id, viewer, episode_id))
     having grouping(episode_id) = 1 or episode_id is not null
 ), daily as materialized (
-    select release_id, episode_id, viewer, bit_or(1 << extract(hour from hour at time zone 'UTC')::integer) as hours,
-           sum(views) as views, sum(watch_seconds) as watch_seconds, sum(completion_sum) as completion_sum
+    select day, release_id, episode_id, viewer, bit_or(1 << extract(hour from hour at time zone 'UTC')::integer) as hours,
+           sum(views)::integer as views, sum(watch_seconds)::integer as watch_seconds, sum(completion_sum) as completion_sum
     from hourly
-    group by release_id, episode_id, viewer
+    group by release_id, episode_id, viewer, day
 ), seen as (
     insert into view_viewers (day, release_id, episode_id, viewer, hours)
-    select $2, release_id, episode_id, viewer, hours
+    select day, release_id, episode_id, viewer, hours
     from daily
-    where $2 >= $3::date
-    order by release_id, episode_id, viewer
+    where day >= $4::date
+    order by day, release_id, episode_id, viewer
 ), per_hour as (
     insert into view_hours (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
     select hour, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
@@ -167,10 +172,10 @@ with raw as (
     order by episode_id, hour, release_id
 ), per_day as (
     insert into view_days (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
-    select $2, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
+    select day, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
     from daily
-    group by episode_id, release_id
-    order by episode_id, release_id
+    group by episode_id, day, release_id
+    order by episode_id, day, release_id
 ), touched as (
     insert into trend_touched (hour) select distinct hour from hourly
     on conflict (hour) do update set hour = excluded.hour

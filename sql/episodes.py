@@ -22,9 +22,7 @@ class Airing:
 async def of_release(conn: Connection, release_id: int, limit: int, offset: int) -> tuple[int, list[str]]:
     """How many episodes there are, and the JSON of a page of them by ordinal."""
     rows = await QUERIES.list_episodes.fetch(conn, release_id, limit, offset)
-    if rows or offset == 0:
-        return (rows[0]["total"] if rows else 0), [row["episode"] for row in rows]
-    return int(await QUERIES.count_episodes.fetchval(conn, release_id)), []
+    return int(await QUERIES.count_episodes.fetchval(conn, release_id)), [row["episode"] for row in rows]
 
 
 async def get(conn: Connection, episode_id: int) -> str | None:

@@ -1,5 +1,5 @@
 -- name: list_episodes
-select episode_json(e) as episode, count(*) over () as total
+select episode_json(e) as episode
 from episodes e
 where e.release_id = $1 and e.deleted_at is null
 order by e.ordinal
@@ -15,7 +15,9 @@ join releases r on r.id = e.release_id and r.visible
 where e.id = $1 and e.deleted_at is null;
 
 -- name: aired_between
-select e.air_at, json_build_object('id', r.id, 'slug', r.slug, 'title', r.title)::text as release, episode_json(e) as episode
+select e.air_at,
+       '{"id":' || r.id || ',"slug":' || to_json(r.slug) || ',"title":' || to_json(r.title) || '}' as release,
+       episode_json(e) as episode
 from episodes e
 join releases r on r.id = e.release_id and r.visible
 where e.deleted_at is null and e.air_at >= $1 and e.air_at < $2

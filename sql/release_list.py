@@ -59,7 +59,7 @@ class Sort:
 SORTS = {
     "updated": Sort("r.updated_at", "timestamptz"),
     "year": Sort("coalesce(r.year, 0)", "integer"),
-    "title": Sort("r.sort_title", "text"),
+    "title": Sort("left(r.sort_title, 80)", "text"),
     "rating": Sort("m.average_rating", "real", metrics=True),
     "popularity": Sort("m.popularity_score", "double precision", metrics=True),
 }

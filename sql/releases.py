@@ -81,4 +81,4 @@ async def _draw_from_some(conn: Connection, wanted: Filter, limit: int) -> list[
 async def related(conn: Connection, release_id: int, limit: int, offset: int) -> tuple[int, list[str]]:
     """How many releases share the franchise, and the JSON of a page of them."""
     rows = await QUERIES.related.fetch(conn, release_id, limit, offset)
-    return (rows[0]["total"] if rows else 0), [row["release"] for row in rows]
+    return int(await QUERIES.count_related.fetchval(conn, release_id)), [row["release"] for row in rows]

@@ -37,10 +37,16 @@ order by r.updated_at desc, r.id desc;
 select coalesce(min(id), 0) as first, coalesce(max(id), 0) as last from releases where visible;
 
 -- name: random_ids
--- Ids drawn evenly from the range; those that hit a gap fall out, which keeps the draw even.
-select distinct r.id
-from (select $1::bigint + floor(random() * ($2::bigint - $1::bigint + 1))::bigint as id from generate_series(1, $3::integer)) drawn
-join releases r on r.id = drawn.id and r.visible;
+-- Ids drawn evenly from the range, in the order in which they were drawn; those that hit a gap fall out, which keeps the
+-- draw even. (DISTINCT would put small ids first, and whoever takes the first few would draw only those.)
+select r.id
+from (
+    select place, $1::bigint + floor(random() * ($2::bigint - $1::bigint + 1))::bigint as id
+    from generate_series(1, $3::integer) as place
+) drawn
+join releases r on r.id = drawn.id and r.visible
+group by r.id
+order by min(drawn.place);
 
 -- name: documents
 select release_json(d.document, m) as release
@@ -50,12 +56,22 @@ left join popularity_metrics m on m.release_id = wanted.id
 order by wanted.position;
 
 -- name: related
--- Of the same franchise, in the order in which they came out.
-select release_json(d.document, m) as release, count(*) over () as total
+-- Of the same franchise, in the order in which they came out; those without a year last.
+select release_json(d.document, m) as release
+from (
+    select r.id, r.year
+    from releases self
+    join releases r on r.franchise_id = self.franchise_id and r.id <> self.id and r.visible
+    where self.id = $1 and self.visible
+    order by r.year, r.id
+    limit $2 offset $3
+) page
+join release_documents d on d.release_id = page.id
+left join popularity_metrics m on m.release_id = page.id
+order by page.year, page.id;
+
+-- name: count_related
+select count(*)
 from releases self
 join releases r on r.franchise_id = self.franchise_id and r.id <> self.id and r.visible
-join release_documents d on d.release_id = r.id
-left join popularity_metrics m on m.release_id = r.id
-where self.id = $1 and self.visible
-order by coalesce(r.year, 9999), r.id
-limit $2 offset $3;
+where self.id = $1 and self.visible;

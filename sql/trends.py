@@ -18,6 +18,8 @@ from sql.query import Connection, load
 
 QUERIES = load("trends")
 TOP = 1000
+# A first pass reads a month of rollups; the driver must not give up before the server does (seconds).
+PATIENCE = 300.0
 # A release is visited by the round at least once a day when a pass runs each minute, but never more than this a pass.
 SLICE = 150
 
@@ -55,13 +57,15 @@ async def run_pass(conn: Connection, now: datetime) -> list[Trend] | None:
         return None
     positions = {row["period"]: row["left_before"] for row in await QUERIES.positions.fetch(conn)}
     hours = [row["hour"] for row in await QUERIES.take_touched_hours.fetch(conn)]
-    changed = await QUERIES.take_gains.fetchval(conn, hours) if hours else []
+    changed = await QUERIES.take_gains.fetchval(conn, hours, timeout=PATIENCE) if hours else []
     for period in PERIODS:
         await _move_window(conn, period, positions.get(period), left_before(now, period))
     trends = [await _read_top(conn, period, now) for period in PERIODS]
     month = trends[PERIODS.index("month")]
     ranked = [release_id for release_id, score in zip(month.release_ids, month.scores, strict=True) if score > 0]
-    await QUERIES.refresh_scores.execute(conn, changed, ranked, float(PERIOD_HOURS["month"]), hour_of(now), SLICE)
+    await QUERIES.refresh_scores.execute(
+        conn, changed, ranked, float(PERIOD_HOURS["month"]), hour_of(now), SLICE, timeout=PATIENCE
+    )
     return trends
 
 
@@ -75,16 +79,16 @@ async def _move_window(conn: Connection, period: Period, old: datetime | None, n
         return
     if old is None or old > new:
         # Nothing there yet, or the clock went back.
-        await QUERIES.clear_window.execute(conn, period)
-        await QUERIES.rebuild_window.execute(conn, period, new)
+        await QUERIES.clear_window.execute(conn, period, timeout=PATIENCE)
+        await QUERIES.rebuild_window.execute(conn, period, new, timeout=PATIENCE)
     else:
-        await QUERIES.let_go.execute(conn, period, old, new)
+        await QUERIES.let_go.execute(conn, period, old, new, timeout=PATIENCE)
         await QUERIES.forget_empty.execute(conn, period)
     await QUERIES.set_position.execute(conn, period, new)
 
 
 async def _read_top(conn: Connection, period: Period, now: datetime) -> Trend:
-    rows = await QUERIES.top.fetch(conn, period, float(PERIOD_HOURS[period]), hour_of(now), TOP)
+    rows = await QUERIES.top.fetch(conn, period, float(PERIOD_HOURS[period]), hour_of(now), TOP, timeout=PATIENCE)
     ids = [row["release_id"] for row in rows]
     scores = [row["score"] for row in rows]
     if len(ids) < TOP:
@@ -93,6 +97,13 @@ async def _read_top(conn: Connection, period: Period, now: datetime) -> Trend:
         scores += [0.0] * len(filling)
     await QUERIES.store_list.execute(conn, period, now, ids, scores)
     return Trend(period, now, ids, scores)
+
+
+async def fallback_lists(conn: Connection, now: datetime) -> list[Trend]:
+    """Tops for a server that has not made a pass yet: imported popularity, then the newest."""
+    rows = await QUERIES.fill.fetch(conn, [], TOP)
+    ids = [row["release_id"] for row in rows]
+    return [Trend(period, now, ids, [0.0] * len(ids)) for period in PERIODS]
 
 
 async def stored_lists(conn: Connection) -> list[Trend]:

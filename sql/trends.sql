@@ -1,5 +1,5 @@
 -- name: prepare_pass
-select set_config('work_mem', '8MB', true), set_config('statement_timeout', '60s', true);
+select set_config('work_mem', '8MB', true), set_config('statement_timeout', '300s', true);
 
 -- name: lock_pass
 select pg_try_advisory_xact_lock(4500047);

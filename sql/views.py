@@ -79,7 +79,7 @@ async def roll_up(conn: Connection, most_events: int) -> RollupPass:
     if not batches:
         return RollupPass(0, 0)
     days = [row["received_on"] for row in batches]
-    await QUERIES.roll_up.execute(conn, [row["seq"] for row in batches], min(days), max(days))
+    await QUERIES.roll_up.execute(conn, [row["seq"] for row in batches], min(days), max(days), timeout=60)
     return RollupPass(len(batches), sum(row["events"] for row in batches))
 
 

@@ -39,9 +39,12 @@ class Franchise:
 
 async def words(conn: Connection, kind: Literal["genres", "tags"], limit: int, offset: int) -> tuple[int, list[Word]]:
     """How many there are, and a page of them by name."""
-    query = QUERIES.list_genres if kind == "genres" else QUERIES.list_tags
-    rows = await query.fetch(conn, limit, offset)
-    return (rows[0]["total"] if rows else 0), [Word(*row[:4]) for row in rows]
+    if kind == "genres":
+        listed, counted = QUERIES.list_genres, QUERIES.count_genres
+    else:
+        listed, counted = QUERIES.list_tags, QUERIES.count_tags
+    rows = await listed.fetch(conn, limit, offset)
+    return int(await counted.fetchval(conn)), [Word(*row) for row in rows]
 
 
 async def choose(conn: Connection, kind: Kind, texts: Sequence[str]) -> Choice:
@@ -75,7 +78,7 @@ async def _find(conn: Connection, kind: Kind, texts: Sequence[str]) -> dict[str,
 async def franchises(conn: Connection, limit: int, offset: int) -> tuple[int, list[Franchise]]:
     """How many there are, and a page of them by name."""
     rows = await QUERIES.list_franchises.fetch(conn, limit, offset)
-    return (rows[0]["total"] if rows else 0), [Franchise(*row[:7]) for row in rows]
+    return int(await QUERIES.count_franchises.fetchval(conn)), [Franchise(*row) for row in rows]
 
 
 async def franchise(conn: Connection, franchise_id: int) -> Franchise | None:

@@ -1,5 +1,5 @@
 -- name: list_genres
-select w.id, w.name, w.slug, coalesce(c.releases, 0)::bigint as releases, count(*) over () as total
+select w.id, w.name, w.slug, coalesce(c.releases, 0)::bigint as releases
 from genres w
 left join (
     select word, count(*) as releases from releases cross join unnest(genre_ids) as word where visible group by word
@@ -7,14 +7,20 @@ left join (
 order by w.name_key
 limit $1 offset $2;
 
+-- name: count_genres
+select count(*) from genres;
+
 -- name: list_tags
-select w.id, w.name, w.slug, coalesce(c.releases, 0)::bigint as releases, count(*) over () as total
+select w.id, w.name, w.slug, coalesce(c.releases, 0)::bigint as releases
 from tags w
 left join (
     select word, count(*) as releases from releases cross join unnest(tag_ids) as word where visible group by word
 ) c on c.word = w.id
 order by w.name_key
 limit $1 offset $2;
+
+-- name: count_tags
+select count(*) from tags;
 
 -- name: find_genres
 select id, slug, name_key from genres where slug = any ($1::text[]) or name_key = any ($2::text[]) or id = any ($3::bigint[]);
@@ -26,8 +32,7 @@ select id, slug, name_key from tags where slug = any ($1::text[]) or name_key = 
 select id, slug, name_key from franchises where slug = any ($1::text[]) or name_key = any ($2::text[]) or id = any ($3::bigint[]);
 
 -- name: list_franchises
-select f.id, f.slug, f.name, c.releases, c.first_year, c.last_year, c.episodes_total,
-       (select count(*) from franchises) as total
+select f.id, f.slug, f.name, c.releases, c.first_year, c.last_year, c.episodes_total
 from (select id, slug, name, name_key from franchises order by name_key, id limit $1 offset $2) f
 cross join lateral (
     select count(*) as releases, min(r.year) as first_year, max(r.year) as last_year,
@@ -35,6 +40,9 @@ cross join lateral (
     from releases r where r.franchise_id = f.id and r.visible
 ) c
 order by f.name_key, f.id;
+
+-- name: count_franchises
+select count(*) from franchises;
 
 -- name: get_franchise
 select f.id, f.slug, f.name, c.releases, c.first_year, c.last_year, c.episodes_total
@@ -49,8 +57,7 @@ where f.id = $1;
 -- name: franchise_releases
 select release_json(d.document, m) as release
 from (
-    select id, coalesce(year, 9999) as year from releases where franchise_id = $1 and visible
-    order by coalesce(year, 9999), id limit $2
+    select id, year from releases where franchise_id = $1 and visible order by year, id limit $2
 ) r
 join release_documents d on d.release_id = r.id
 left join popularity_metrics m on m.release_id = r.id

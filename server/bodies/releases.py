@@ -47,10 +47,11 @@ async def page(database: Database, query: ReleasesQuery, base: str) -> bytes:
     offset = 0 if after else (query.page - 1) * query.limit
     async with database.connection() as conn:
         wanted = await _filter(conn, query)
-        rows = await release_list.page(conn, wanted, query.sort, query.limit, offset, after)
+        # One row more than the page shows tells whether a cursor leads anywhere.
+        rows = await release_list.page(conn, wanted, query.sort, query.limit + 1, offset, after)
         count = await (releases.total(conn) if wanted.everything else release_list.count(conn, wanted))
     following, before = _links(query, base, rows, count)
-    return page_body(count, following, before, [row.release for row in rows])
+    return page_body(count, following, before, [row.release for row in rows[: query.limit]])
 
 
 def _links(query: ReleasesQuery, base: str, rows: list[release_list.Row], count: int) -> tuple[str | None, str | None]:
@@ -58,10 +59,13 @@ def _links(query: ReleasesQuery, base: str, rows: list[release_list.Row], count:
     given |= {"cursor": None, "page": None, "sort": None if query.sort == "-updated" else query.sort}
     if query.cursor is None and (query.page + 1) * query.limit <= DEEPEST:
         return links(base, given, query.limit, query.page, count)
-    more = len(rows) == query.limit and (query.cursor is not None or query.page * query.limit < count)
-    following = cursors.encode(query.sort, rows[-1].key, rows[-1].id) if more else None
-    before = link(base, given | {"page": query.page - 1}) if query.cursor is None and query.page > 1 else None
-    return (link(base, given | {"cursor": following}) if following else None), before
+    following = before = None
+    if len(rows) > query.limit:
+        last = rows[query.limit - 1]
+        following = link(base, given | {"cursor": cursors.encode(query.sort, last.key, last.id)})
+    if query.cursor is None and query.page > 1:
+        before = link(base, given | {"page": query.page - 1})
+    return following, before
 
 
 async def one(database: Database, release_id: int) -> bytes:
@@ -122,9 +126,3 @@ async def known(conn: Connection, id_or_slug: str) -> int:
     if release_id is None:
         raise NotFound("There is no such release.")
     return release_id
-
-
-def check(query: ReleasesQuery) -> None:
-    """Unprocessable where both a page and a cursor are given."""
-    if query.cursor is not None and query.page != 1:
-        raise Unprocessable("Give either a page or a cursor.")

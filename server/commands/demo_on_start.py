@@ -19,7 +19,7 @@ async def fill_if_empty(conn: Connection) -> None:
     if await conn.fetchval("select exists (select from releases)"):
         return
     # Only a first start needs the generator.
-    from server.demo.load import load_demo  # noqa: PLC0415
+    from server.demo.loading import load_demo  # noqa: PLC0415
 
     log.info("the database is empty: loading the demo catalogue (DEMO=0 leaves it empty)")
     await load_demo(conn, releases=RELEASES, seed=SEED, views=VIEWS, now=datetime.now(UTC))

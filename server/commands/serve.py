@@ -37,8 +37,10 @@ log = logging.getLogger("yojohan")
 # aiohttp may take twice this: once for requests, once for what it then cancels. Actors, pool and PostgreSQL follow,
 # and all of it fits into ten seconds.
 SHUTDOWN = 1.5
-# Longer than nginx keeps its side (60 s), or nginx would now and then write into a closed connection.
-KEEPALIVE = 75.0
+# Behind a proxy longer than nginx keeps its side (60 s), or nginx would now and then write into a closed connection.
+# Exposed to the world, short: the same clock ends idle sockets and headers that drip.
+KEEPALIVE_BEHIND_PROXY = 75.0
+KEEPALIVE = 15.0
 BACKLOG = 2048
 LONGEST_HEADER = 8190
 LAG_PERIOD = 0.1
@@ -153,7 +155,7 @@ class _Server:
     @asynccontextmanager
     async def _serving(self, app: web.Application) -> AsyncIterator[None]:
         runner = Runner(
-            app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=SHUTDOWN, lingering_time=2,
+            app, access_log=None, keepalive_timeout=self._keepalive(), shutdown_timeout=SHUTDOWN, lingering_time=2,
             max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER, auto_decompress=False,
         )  # fmt: skip
         await runner.setup()
@@ -163,6 +165,10 @@ class _Server:
             yield
         finally:
             await runner.cleanup()
+
+    def _keepalive(self) -> float:
+        behind_proxy = bool(self._settings.trusted_proxies) or self._settings.host in ("127.0.0.1", "::1", "localhost")
+        return KEEPALIVE_BEHIND_PROXY if behind_proxy else KEEPALIVE
 
     def _sites(self, runner: web.AppRunner) -> list[web.BaseSite]:
         if self._sockets:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import blake2b
 from itertools import accumulate
 
@@ -14,6 +14,8 @@ from sql.query import Connection
 from sql.views import make_partitions
 
 DAYS = 30
+# Days rolled up together: fewer visits to large indexes, and the server's own rollup waits for a minute at most.
+TOGETHER = 10
 HOUR = timedelta(hours=1)
 # Viewers of days further back are forgotten by the upkeep, which is as if nobody had written them down.
 VIEWERS_KEPT = timedelta(days=8)
@@ -60,7 +62,7 @@ def spread(total: int, weights: list[float]) -> list[int]:
 async def generate(
     conn: Connection, *, releases: int, seed: int, views: int, now: datetime, progress: Callable[[str], None]
 ) -> int:
-    """Fill the days of the month that hold no views yet, each in a transaction of its own; how many views that made.
+    """Fill the days of the month that hold no views yet, some at a time; how many views that made.
 
     The connection must be outside a transaction.
     """
@@ -71,25 +73,33 @@ async def generate(
         return 0
     users = await demo.users_of(conn, KEYS)
     viewers = SignedIn(users, min(LARGEST_SHARE, len(users) * DAILY_VIEWS_OF_A_USER * DAYS / views))
-    made = 0
     async with demo.audience(conn, releases, now) as watchable:
         if not watchable:
             return 0
-        for day in empty:
-            await fill(conn, day, viewers)
-            made += sum(day.hours)
-            progress(f"views: {day.day}, {made:,} so far")
-    return made
+        for start in range(0, len(empty), TOGETHER):
+            await fill(conn, empty[start : start + TOGETHER], viewers, progress)
+    return sum(sum(day.hours) for day in empty)
 
 
-async def fill(conn: Connection, day: DayOfViews, viewers: SignedIn) -> None:
-    """One day. Its partitions are made first and by themselves: that locks the tables for a moment only."""
-    kept_from = day.now.date() - VIEWERS_KEPT
-    parents = [("view_metrics", "day"), ("view_hours", "month"), ("view_days", "year")]
-    if day.day >= kept_from:
-        parents.append(("view_viewers", "day"))
+async def fill(
+    conn: Connection, days: Sequence[DayOfViews], viewers: SignedIn, progress: Callable[[str], None]
+) -> None:
+    """A few days, in one transaction: whoever breaks it off finds all of them or none."""
+    kept_from = days[0].now.astimezone(UTC).date() - VIEWERS_KEPT
+    await prepare_partitions(conn, days[0].day, days[-1].day, kept_from)
+    batches: list[int] = []
     async with conn.transaction():
-        for parent, step in parents:
-            await make_partitions(conn, parent, step, day.day, day.day)
+        await demo.prepare_fill(conn)
+        for day in days:
+            batches += await demo.insert_views(conn, day, viewers)
+        await demo.roll_up_days(conn, batches, days[0].day, days[-1].day, kept_from)
+    progress(f"views: {sum(sum(day.hours) for day in days):,} from {days[0].day} to {days[-1].day}")
+
+
+async def prepare_partitions(conn: Connection, first: date, last: date, kept_from: date) -> None:
+    """What the days need; in a transaction of its own, as it locks the tables against everyone."""
     async with conn.transaction():
-        await demo.fill_day(conn, day, viewers, kept_from)
+        await make_partitions(conn, "view_metrics", "day", first, last)
+        await make_partitions(conn, "view_hours", "month", first, last)
+        await make_partitions(conn, "view_days", "year", first, last)
+        await make_partitions(conn, "view_viewers", "day", max(first, kept_from), last)

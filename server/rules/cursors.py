@@ -35,6 +35,7 @@ def decode(kind: str, cursor: str, key_type: type) -> tuple[Any, int]:
 
 
 def _storable(key: Any) -> bool:
+    """Whether PostgreSQL can hold it. A lone surrogate fails to encode, which is a ValueError."""
     if isinstance(key, str):
-        return "\x00" not in key and key.isprintable()
-    return not isinstance(key, datetime) or key.tzinfo is not None
+        return b"\x00" not in key.encode()
+    return not isinstance(key, datetime) or (key.tzinfo is not None and 1 < key.year < 9999)

@@ -64,7 +64,8 @@ create index releases_visible on releases (id) where visible;
 create index releases_by_updated on releases (updated_at, id) where visible;
 create index releases_by_created on releases (created_at, id) where visible;
 create index releases_by_year on releases ((coalesce(year, 0)), id) where visible;
-create index releases_by_title on releases (sort_title, id) where visible;
+-- Eighty characters tell any two titles apart that a reader would, and keep the keyset short enough for an address.
+create index releases_by_title on releases (left(sort_title, 80), id) where visible;
 create index releases_by_type on releases (type, updated_at, id) where visible;
 create index releases_by_status on releases (status, updated_at, id) where visible;
 create index releases_by_season on releases (season, year, id) where visible;
@@ -190,36 +191,39 @@ create trigger releases_counted_on_update after update on releases
 create function rfc3339(moment timestamptz) returns text language sql stable parallel safe
     return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
--- Writes the documents of these releases anew. Called in the transaction that changed them.
+-- Writes the documents of these releases anew. Called in the transaction that changed them. The JSON is compact, which
+-- json_build_object, json_agg and json_object_agg are not: rows, arrays and joined text are.
 create function build_release_documents(ids bigint[]) returns void language sql as $$
     insert into release_documents as stored (release_id, document)
-    select r.id, json_build_object(
-        'id', r.id,
-        'slug', r.slug,
-        'title', r.title,
-        'titles', coalesce((select json_object_agg(t.language, t.title order by t.language)
-                            from release_titles t where t.release_id = r.id), '{}'),
-        'synonyms', coalesce((select json_agg(s.synonym order by s.position)
-                              from release_synonyms s where s.release_id = r.id), '[]'),
-        'synopsis', r.synopsis,
-        'type', r.type,
-        'status', r.status,
-        'season', r.season,
-        'year', r.year,
-        'age_rating', r.age_rating,
-        'episodes_total', r.episodes_total,
-        'genres', coalesce((select json_agg(json_build_object('id', g.id, 'name', g.name, 'slug', g.slug) order by g.name_key)
-                            from genres g where g.id = any (r.genre_ids)), '[]'),
-        'tags', coalesce((select json_agg(json_build_object('id', g.id, 'name', g.name, 'slug', g.slug) order by g.name_key)
-                          from tags g where g.id = any (r.tag_ids)), '[]'),
-        'franchise', (select json_build_object('id', f.id, 'name', f.name) from franchises f where f.id = r.franchise_id),
-        'poster', null,
-        'external_ids', coalesce((select json_object_agg(x.source, case when x.is_number then to_json(x.external_id::bigint)
-                                                                         else to_json(x.external_id) end order by x.source)
-                                  from external_ids x where x.release_id = r.id), '{}'),
-        'created_at', rfc3339(r.created_at),
-        'updated_at', rfc3339(r.updated_at)
-    )::text
+    select r.id, (select row_to_json(release)::text from (select
+        r.id as "id",
+        r.slug as "slug",
+        r.title as "title",
+        (select coalesce('{' || string_agg(to_json(t.language) || ':' || to_json(t.title), ',' order by t.language) || '}', '{}')::json
+         from release_titles t where t.release_id = r.id) as "titles",
+        to_json(array(select s.synonym from release_synonyms s where s.release_id = r.id order by s.position)) as "synonyms",
+        r.synopsis as "synopsis",
+        r.type as "type",
+        r.status as "status",
+        r.season as "season",
+        r.year as "year",
+        r.age_rating as "age_rating",
+        r.episodes_total as "episodes_total",
+        to_json(array(select row_to_json(word) from (
+            select g.id, g.name, g.slug from genres g where g.id = any (r.genre_ids) order by g.name_key
+        ) word)) as "genres",
+        to_json(array(select row_to_json(word) from (
+            select g.id, g.name, g.slug from tags g where g.id = any (r.tag_ids) order by g.name_key
+        ) word)) as "tags",
+        (select row_to_json(one) from (select f.id, f.name from franchises f where f.id = r.franchise_id) one) as "franchise",
+        null as "poster",
+        (select coalesce('{' || string_agg(
+             to_json(x.source) || ':' || case when x.is_number then x.external_id::bigint::text else to_json(x.external_id)::text end,
+             ',' order by x.source) || '}', '{}')::json
+         from external_ids x where x.release_id = r.id) as "external_ids",
+        rfc3339(r.created_at) as "created_at",
+        rfc3339(r.updated_at) as "updated_at"
+    ) release)
     from releases r
     where r.id = any (ids)
     on conflict (release_id) do update set document = excluded.document
