@@ -230,27 +230,32 @@ async def test_two_processes_share_the_server_and_the_last_one_stops_it(data_dir
 
 
 async def test_many_that_come_and_go_at_once_never_lose_the_server(data_dir: Path) -> None:
-    async def come_and_go(number: int) -> None:
-        cluster = Cluster(data_dir)
-        for _ in range(4):
-            await cluster.start()
-            assert await ask(cluster, "select 1") == 1
-            await asyncio.sleep(0.02 * number)
-            await cluster.stop()
-
-    await asyncio.gather(*(come_and_go(number) for number in range(4)))
+    users = [User(data_dir) for _ in range(6)]
+    assert len({user.postmaster() for user in users}) == 1
+    for user in users[:5]:
+        assert user.process.stdin is not None
+        user.process.stdin.close()
+        user.process.stdin = None
+    late = User(data_dir)
+    assert late.postmaster() == Cluster(data_dir).postmaster()
+    for user in users[:5]:
+        user.leave()
+    assert await ask(Cluster(data_dir), "select 1") == 1
+    late.leave()
+    users[5].leave()
     assert not Cluster(data_dir).running()
 
 
-async def test_a_server_that_is_just_stopping_is_waited_for_and_started_anew(cluster: Cluster) -> None:
-    old = cluster.postmaster()
-    assert old is not None
-    other = Cluster(cluster.root)
+async def test_a_server_that_is_just_stopping_is_waited_for_and_started_anew(data_dir: Path) -> None:
+    user = User(data_dir)
+    old = user.postmaster()
+    user.murder()
     os.kill(old, signal.SIGINT)
-    await other.start()
-    assert other.postmaster() not in (None, old)
-    assert await ask(other, "select 1") == 1
-    await other.stop()
+    cluster = Cluster(data_dir)
+    await cluster.start()
+    assert cluster.postmaster() not in (None, old)
+    assert await ask(cluster, "select 1") == 1
+    await cluster.stop()
 
 
 # Left behind

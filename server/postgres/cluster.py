@@ -36,7 +36,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 RECOVERY_TIMEOUT = 600.0
 POLL = 0.01
 # How long sessions may outlive a postmaster that was killed, in seconds.
-ORPHANS_PATIENCE = 5.0
+ORPHANS_PATIENCE = 3.0
 KEEPER_INTERVAL = 0.5
 KEEPER_PAUSE = 5.0
 
@@ -193,6 +193,9 @@ class Cluster:
 
     def _spawn(self) -> None:
         self._clear_away()
+        if self._process is not None:
+            # The one that died was ours: let the kernel forget it.
+            self._process.poll()
         (self.data / "postgresql.conf").write_text(config.render(self.binaries.major, self.socket_directory()), "utf-8")
         (self.data / "pg_hba.conf").write_text(config.HOST_BASED_AUTHENTICATION, "utf-8")
         # Output before the collector runs is short; it explains a start that fails.
