@@ -48,10 +48,13 @@ class Invalidations(Actor[Any]):
 
     async def _listen(self) -> None:
         self._conn = None
+        conn = None
         try:
             conn = await connect(self._dsn, application_name="yojohan listen")
             await conn.add_listener(CHANNEL, self._heard)
         except UNREACHABLE as error:
+            if conn is not None:
+                conn.terminate()
             log.warning("not listening for changes", extra={"reason": type(error).__name__})
             return
         self._conn = conn

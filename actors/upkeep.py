@@ -23,6 +23,7 @@ AHEAD_DAYS = 3
 # The 30-day trend lets go of hours it must still be able to read.
 SHORTEST_HOURS_RETENTION = 32
 DAYS_RETENTION = 365 * 5
+BATCHES_A_SLICE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,33 @@ class PartitionRule:
     step: str
     back: int
     keep: int
+    # Whether the rollup reads or writes it.
+    rolled_up: bool = True
 
 
 def rules(view_retention_days: int) -> tuple[PartitionRule, ...]:
     """Every partitioned table of the server."""
     return (
         PartitionRule("view_metrics", "day", 0, view_retention_days),
-        PartitionRule("view_filtered", "day", 0, min(30, view_retention_days)),
-        PartitionRule("view_receipts", "day", 2, 2),
+        PartitionRule("view_filtered", "day", 0, min(30, view_retention_days), rolled_up=False),
+        PartitionRule("view_receipts", "day", 2, 2, rolled_up=False),
         PartitionRule("view_viewers", "day", LATEST_VIEW_DAYS + 1, LATEST_VIEW_DAYS + 1),
         PartitionRule("view_hours", "month", LATEST_VIEW_DAYS + 1, max(view_retention_days, SHORTEST_HOURS_RETENTION)),
         PartitionRule("view_days", "year", LATEST_VIEW_DAYS + 1, DAYS_RETENTION),
     )
 
 
-async def keep_partitions(conn: Connection, today: date, view_retention_days: int) -> None:
-    """Make the partitions that will be needed and drop those whose time is over."""
-    for rule in rules(view_retention_days):
-        first = today - timedelta(days=rule.back)
-        made = await views.make_partitions(conn, rule.parent, rule.step, first, today + timedelta(days=AHEAD_DAYS))
-        dropped = await views.drop_partitions(conn, rule.parent, rule.step, today - timedelta(days=rule.keep))
-        if made or dropped:
-            log.info("partitions", extra={"made": made, "dropped": dropped})
+async def keep_partitions(conn: Connection, rule: PartitionRule, today: date) -> None:
+    """Make the partitions that will be needed of one table and drop those whose time is over.
+
+    What was received but not rolled up yet (the server was down) still needs the days of its receipt and before.
+    """
+    needed = min(today, await views.oldest_waiting(conn) or today) if rule.rolled_up else today
+    first, last = needed - timedelta(days=rule.back), today + timedelta(days=AHEAD_DAYS)
+    made = await views.make_partitions(conn, rule.parent, rule.step, first, last)
+    dropped = await views.drop_partitions(conn, rule.parent, rule.step, needed - timedelta(days=rule.keep))
+    if made or dropped:
+        log.info("partitions", extra={"made": made, "dropped": dropped})
 
 
 class Upkeep(Actor[Any]):
@@ -81,11 +87,18 @@ class Upkeep(Actor[Any]):
 
     async def _round(self) -> None:
         today = datetime.now(UTC).date()
-        async with self._database.transaction() as conn:
-            await keep_partitions(conn, today, self._retention)
-            await views.trim_batches(conn)
+        for rule in rules(self._retention):
+            # Each in a transaction of its own: dropping locks the table, and two such locks would be one too many.
+            async with self._database.transaction() as conn:
+                await keep_partitions(conn, rule, today)
+        while await self._trim() == BATCHES_A_SLICE:
+            pass
         async with self._database.transaction() as conn:
             await self._keep_salts(conn, today)
+
+    async def _trim(self) -> int:
+        async with self._database.connection() as conn:
+            return await views.trim_batches(conn, BATCHES_A_SLICE)
 
     async def _keep_salts(self, conn: Connection, today: date) -> None:
         await views.destroy_salts(conn, today)

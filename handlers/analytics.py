@@ -28,7 +28,8 @@ async def list_views(request: web.Request) -> web.StreamResponse:
     span = bodies.wanted_by(wanted, now)
     as_csv = _wants_csv(request, wanted.format)
     # What touches today still moves.
-    policy = "analytics_live" if span.stop.date() > now.date() else "analytics"
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    policy = "analytics_live" if span.stop > midnight else "analytics"
     load = partial(bodies.views, request.app[DATABASE], wanted, span, reading.base(request), as_csv=as_csv)
     key = (repr(wanted), span.start, span.stop, as_csv)
     return await _answer(request, policy, key, load, as_csv=as_csv, negotiated=wanted.format is None)

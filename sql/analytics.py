@@ -25,7 +25,11 @@ BUCKETS: dict[Interval, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ViewsWanted:
-    """Which views. `start` and `stop` are whole hours (for `hour`) or whole days, UTC, `stop` excluded."""
+    """Which views. `start` and `stop` are whole hours (for `hour`) or whole days, UTC, `stop` excluded.
+
+    With `episode_ids` but not `by_episode`, a release's row holds what those episodes of it have together, its unique
+    viewers being the sum of theirs.
+    """
 
     start: datetime
     stop: datetime
@@ -57,23 +61,25 @@ def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int 
     conditions = [
         f"v.{column} >= ($1::timestamptz{cast})::{kind}",
         f"v.{column} < ($2::timestamptz{cast})::{kind}",
-        "v.episode_id > 0" if wanted.by_episode else "v.episode_id = 0",
+        "v.episode_id > 0" if wanted.by_episode or wanted.episode_ids else "v.episode_id = 0",
     ]
     for name, ids in (("release_id", wanted.release_ids), ("episode_id", wanted.episode_ids)):
         if ids:
             parameters.append(list(ids))
             conditions.append(f"v.{name} = any (${len(parameters)}::bigint[])")
     where = " and ".join(conditions)
-    grouped = f"from {table} v where {where} group by v.release_id, v.episode_id, start"
+    episode = "v.episode_id" if wanted.by_episode else "0::bigint"
+    shown = f"v.release_id, {episode} as episode, {BUCKETS[wanted.interval]} as start"
+    grouped = f"from {table} v where {where} group by v.release_id, episode, start"
     if counting:
-        return f"select count(*) from (select {BUCKETS[wanted.interval]} as start {grouped}) counted", parameters  # noqa: S608 - fixed fragments
+        return f"select count(*) from (select {shown} {grouped}) counted", parameters  # noqa: S608 - fixed fragments
     parameters += [limit, offset]
     text = f"""
-        select v.release_id, v.episode_id, {BUCKETS[wanted.interval]} as start, sum(v.views)::bigint,
+        select {shown}, sum(v.views)::bigint,
                sum(v.unique_viewers)::bigint, sum(v.watch_seconds)::bigint,
                sum(v.completion_sum) / greatest(sum(v.views), 1)
         {grouped}
-        order by v.release_id, v.episode_id, start
+        order by v.release_id, episode, start
         limit ${len(parameters) - 1} offset ${len(parameters)}
     """
     return text, parameters

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from server.events import PERIOD_HOURS
+from sql import trends
 from sql.query import Connection, load
 
 QUERIES = load("demo")
@@ -62,9 +64,9 @@ async def audience(conn: Connection, releases: int, now: datetime) -> AsyncItera
 
 
 async def prepare_fill(conn: Connection) -> None:
-    """At the beginning of a transaction that fills days: memory for it, and nobody else rolls up meanwhile."""
+    """At the beginning of a transaction that fills days: memory for it, and nobody else rolls up or ranks meanwhile."""
     await QUERIES.prepare_fill.execute(conn)
-    await QUERIES.lock_rollup.execute(conn)
+    await QUERIES.lock_rollups.execute(conn)
 
 
 async def insert_views(conn: Connection, day: DayOfViews, viewers: SignedIn) -> list[int]:
@@ -76,8 +78,14 @@ async def insert_views(conn: Connection, day: DayOfViews, viewers: SignedIn) -> 
 
 
 async def roll_up_days(conn: Connection, batches: Sequence[int], first: date, last: date, viewers_from: date) -> None:
-    """Take the batches of these days, which have no rollups yet, into the rollups.
+    """Take the batches of these days, which have no rollups yet, into the rollups and the totals.
 
     Who watched is kept for days from `viewers_from` on.
     """
     await QUERIES.roll_up_days.execute(conn, batches, first, last, viewers_from)
+
+
+async def rank(conn: Connection, now: datetime) -> None:
+    """Bring trends and the scores of all releases to what the rollups say. Call it in a transaction."""
+    await trends.run_pass(conn, now)
+    await QUERIES.refresh_scores.execute(conn, float(PERIOD_HOURS["month"]), trends.hour_of(now))

@@ -47,9 +47,9 @@ select id from users where username_key = any ($1::text[]) order by id;
 select set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('enable_hashagg', 'off', true);
 
--- name: lock_rollup
--- The lock of `sql.views.roll_up`: while a day is filled nobody else may add to it.
-select pg_advisory_xact_lock(4500046);
+-- name: lock_rollups
+-- The locks of `sql.views.roll_up` and `sql.trends.run_pass`: while days are filled nobody else may add to them.
+select pg_advisory_xact_lock(4500046), pg_advisory_xact_lock(4500047);
 
 -- name: days_with_views
 -- Those of the days that hold views already, rolled up or not, whoever sent them.
@@ -68,7 +68,8 @@ with hours as (
 ), slices as materialized (
     select slice, md5(format('demo batch %s %s %s', $2::bigint, $1::date, slice))::uuid as batch_id,
            least($7::bigint, total - slice * $7::bigint) as events,
-           least($4::timestamptz, $1::date::timestamp at time zone 'UTC' + (slice + 1) * interval '1 day' * ($7::bigint / total::float8)) as committed_at
+           least($4::timestamptz, $1::date::timestamp at time zone 'UTC' + (slice + 1) * interval '1 day' * ($7::bigint / total::float8))
+               as committed_at
     from (select sum(events) as total from hours) counted,
          generate_series(0, (total - 1)::bigint / $7::bigint) as slice
 ), made as (
@@ -140,7 +141,8 @@ select seq from batches order by seq;
 -- name: roll_up_days
 -- What `sql.views.roll_up` makes of these batches ($1), received and watched on days ($2 to $3) without rollups: sorted
 -- inserts instead of look-ups. Several days at once, as each visit to the indexes touches all of their pages. Viewers
--- are kept from $4 on only, as by the upkeep.
+-- are kept from $4 on only, as by the upkeep. The totals are brought forward too, as a trending pass would that took
+-- the gains of all these hours; the windows it keeps are forgotten, the next pass builds them from the rollups.
 with raw as (
     select date_trunc('hour', m.viewed_at, 'UTC') as hour, m.release_id, m.episode_id, m.viewer,
            m.duration_seconds, m.completion_percentage::double precision as completion
@@ -165,19 +167,32 @@ with raw as (
     where day >= $4::date
     order by day, release_id, episode_id, viewer
 ), per_hour as (
-    insert into view_hours (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
-    select hour, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
+    insert into view_hours (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum, trended)
+    select hour, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum),
+           case when episode_id = 0 then sum(views) else 0 end
     from hourly
     group by episode_id, hour, release_id
     order by episode_id, hour, release_id
 ), per_day as (
-    insert into view_days (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
-    select day, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum)
+    insert into view_days (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum, trended_viewers)
+    select day, release_id, episode_id, sum(views), count(*), sum(watch_seconds), sum(completion_sum),
+           case when episode_id = 0 then count(*) else 0 end
     from daily
     group by episode_id, day, release_id
     order by episode_id, day, release_id
-), touched as (
-    insert into trend_touched (hour) select distinct hour from hourly
-    on conflict (hour) do update set hour = excluded.hour
+), totals as (
+    update popularity_metrics m set total_views = m.total_views + g.views, unique_viewers = m.unique_viewers + g.viewers
+    from (select release_id, sum(views) as views, count(*) as viewers from daily where episode_id = 0 group by release_id) g
+    where m.release_id = g.release_id
+), forgotten as (
+    delete from trend_positions
 )
 update view_batches set rolled_up = true where seq = any ($1::bigint[]);
+
+-- name: refresh_scores
+-- The score of every release viewed within the window of $1 hours, at hour $2: what passes of `sql.trends` come to.
+update popularity_metrics m set popularity_score =
+    greatest(0, (w.views * ($1::double precision - $2::double precision) + w.view_hours_sum) / $1::double precision)
+    + m.imported_popularity / (m.imported_popularity + 1e6::double precision)
+from trend_windows w
+where w.period = 'month' and w.release_id = m.release_id;

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from server.events import PERIOD_HOURS, PERIODS, Period, Trend
-from sql.query import Connection, load
+from sql.query import Connection, Query, load
 
 QUERIES = load("trends")
 TOP = 1000
@@ -22,6 +22,10 @@ TOP = 1000
 PATIENCE = 300.0
 # A release is visited by the round at least once a day when a pass runs each minute, but never more than this a pass.
 SLICE = 150
+# How many releases beyond the wanted ones are looked at, before the invisible ones drop out.
+SPARE = 200
+# After a longer pause a window is built anew: the hours that left it since may have been dropped.
+LONGEST_PAUSE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ async def run_pass(conn: Connection, now: datetime) -> list[Trend] | None:
     await QUERIES.prepare_pass.execute(conn)
     if not await QUERIES.lock_pass.fetchval(conn):
         return None
+    await QUERIES.wait_for_rollup.execute(conn)
     positions = {row["period"]: row["left_before"] for row in await QUERIES.positions.fetch(conn)}
     hours = [row["hour"] for row in await QUERIES.take_touched_hours.fetch(conn)]
     changed = await QUERIES.take_gains.fetchval(conn, hours, timeout=PATIENCE) if hours else []
@@ -77,8 +82,8 @@ def hour_of(moment: datetime) -> float:
 async def _move_window(conn: Connection, period: Period, old: datetime | None, new: datetime) -> None:
     if old == new:
         return
-    if old is None or old > new:
-        # Nothing there yet, or the clock went back.
+    if old is None or old > new or new - old > LONGEST_PAUSE:
+        # Nothing there yet, or the clock went back, or nobody made passes for long.
         await QUERIES.clear_window.execute(conn, period, timeout=PATIENCE)
         await QUERIES.rebuild_window.execute(conn, period, new, timeout=PATIENCE)
     else:
@@ -106,6 +111,16 @@ async def fallback_lists(conn: Connection, now: datetime) -> list[Trend]:
     return [Trend(period, now, ids, [0.0] * len(ids)) for period in PERIODS]
 
 
+async def _visible_top(
+    query: Query, conn: Connection, period: Period, *scale: float, limit: int
+) -> list[asyncpg.Record]:
+    rows = await query.fetch(conn, period, *scale, limit, limit + SPARE)
+    if len(rows) < limit:
+        # Rarely so many of the best are invisible, or there are not so many: then all are looked at.
+        rows = await query.fetch(conn, period, *scale, limit, None)
+    return rows
+
+
 async def stored_lists(conn: Connection) -> list[Trend]:
     """The tops of the last pass of any process."""
     rows = await QUERIES.stored_lists.fetch(conn)
@@ -131,7 +146,7 @@ async def top_releases(conn: Connection, period: Period | None, limit: int) -> l
     if period is None:
         rows = await QUERIES.all_time_top.fetch(conn, limit)
     else:
-        rows = await QUERIES.window_top.fetch(conn, period, limit)
+        rows = await _visible_top(QUERIES.window_top, conn, period, limit=limit)
     return [TopRelease(*row) for row in rows]
 
 

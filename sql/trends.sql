@@ -4,6 +4,11 @@ select set_config('work_mem', '8MB', true), set_config('statement_timeout', '300
 -- name: lock_pass
 select pg_try_advisory_xact_lock(4500047);
 
+-- name: wait_for_rollup
+-- The lock of `sql.views.roll_up`: pass and rollup update the same rows in different orders, which would be a deadlock.
+-- The pass waits its turn, a rollup meanwhile does without.
+select pg_advisory_xact_lock(4500046);
+
 -- name: wal_position
 -- NULL for roles or servers that may not tell; it is a metric, nothing hangs on it.
 select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint;
@@ -89,6 +94,7 @@ group by release_id;
 
 -- name: top
 -- Linear decay: a view of age a weighs 1 - a/W, hence sum(v) * (W - now) / W + sum(v * hour) / W, in hours.
+-- Only the best $5 are looked at, NULL for all, before the invisible ones drop out.
 select t.release_id, t.score
 from (
     select w.release_id,
@@ -96,7 +102,7 @@ from (
     from trend_windows w
     where w.period = $1 and w.views > 0
     order by score desc, w.release_id desc
-    limit $4 + 200
+    limit $5
 ) t
 join releases r on r.id = t.release_id and r.visible
 where t.score > 0
@@ -130,13 +136,16 @@ with slice as (
     union select unnest($1::bigint[])
     union select unnest($2::bigint[])
     union select release_id from popularity_metrics where rank is not null
+), ranked as (
+    select release_id, position::integer as rank from unnest($2::bigint[]) with ordinality as r (release_id, position)
 ), fresh as (
     select m.release_id,
            greatest(0, coalesce((w.views * ($3::double precision - $4::double precision) + w.view_hours_sum) / $3::double precision, 0))
                + m.imported_popularity / (m.imported_popularity + 1e6::double precision) as score,
-           array_position($2::bigint[], m.release_id) as rank
+           ranked.rank
     from wanted
     join popularity_metrics m on m.release_id = wanted.release_id
+    left join ranked on ranked.release_id = m.release_id
     left join trend_windows w on w.period = 'month' and w.release_id = wanted.release_id
 ), moved as (
     update trend_refresh set last_release_id = coalesce(
@@ -161,11 +170,11 @@ left join popularity_metrics m on m.release_id = wanted.release_id
 order by wanted.position;
 
 -- name: window_top
--- Most viewed releases of a window, views undecayed.
+-- Most viewed releases of a window, views undecayed; $3 as in `top`.
 select w.release_id, r.slug, r.title, w.views
 from (
     select release_id, views from trend_windows where period = $1 and views > 0
-    order by views desc, release_id desc limit $2 + 50
+    order by views desc, release_id desc limit $3
 ) w
 join releases r on r.id = w.release_id and r.visible
 order by w.views desc, w.release_id desc

@@ -62,7 +62,7 @@ async def commit_batch(conn: Connection, batch_id: UUID, rows: Sequence[ViewRow]
     answer = await QUERIES.commit_batch.fetchrow(conn, batch_id, *columns)
     assert answer is not None
     if answer["seq"] is None:
-        answer = await QUERIES.replayed_outcomes.fetchrow(conn, batch_id, *columns[:3], columns[6], columns[7])
+        answer = await QUERIES.replayed_outcomes.fetchrow(conn, batch_id)
         assert answer is not None
     return BatchResult(dict(zip(answer["positions"], map(Outcome, answer["outcomes"]), strict=True)))
 
@@ -98,9 +98,15 @@ async def destroy_salts(conn: Connection, before: date) -> int:
     return await QUERIES.destroy_salts.execute(conn, before)
 
 
-async def trim_batches(conn: Connection) -> int:
-    """Forget a slice of old batch ids; how many."""
-    return await QUERIES.trim_batches.execute(conn)
+async def trim_batches(conn: Connection, most: int) -> int:
+    """Forget up to `most` old batch ids; how many."""
+    return int(await QUERIES.trim_batches.fetchval(conn, most))
+
+
+async def oldest_waiting(conn: Connection) -> date | None:
+    """The day of receipt of the oldest batch that is not in the rollups; None if none waits."""
+    day: date | None = await QUERIES.oldest_waiting.fetchval(conn)
+    return day
 
 
 async def make_partitions(conn: Connection, parent: str, step: str, first: date, last: date) -> list[str]:

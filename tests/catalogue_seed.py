@@ -7,15 +7,27 @@ order), a few are unpublished or deleted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
+from multidict import CIMultiDictProxy
+from yarl import URL
 
+from server.database import connect
 from sql.query import parse
+from tests.conftest import Server
+from tests.running import Running, running
 
-UNPUBLISHED, DELETED = 97, 101
 GENRES, TAGS = 30, 200
+_numbers = itertools.count(1)
 
 QUERIES = parse("""
 -- name: genres
@@ -28,7 +40,7 @@ select g, 'tag-' || g, 'Tag ' || g, 'tag ' || g from generate_series(1, $1::inte
 
 -- name: franchises
 insert into franchises (id, slug, name, name_key)
-select g, 'franchise-' || g, 'Franchise ' || g, 'franchise ' || lpad(g::text, 6, '0') from generate_series(1, $1::integer) g;
+select g, 'franchise-' || g, 'Franchise ' || lpad(g::text, 6, '0'), 'franchise ' || lpad(g::text, 6, '0') from generate_series(1, $1::integer) g;
 
 -- name: releases
 insert into releases (id, slug, title, sort_title, synopsis, type, status, season, year, age_rating, episodes_total,
@@ -42,7 +54,7 @@ select g * 3,
        case when g % 17 = 0 then 'ongoing' when g % 19 = 0 then 'announced' when g % 61 = 0 then 'paused' else 'finished' end,
        case when g % 7 < 5 then (array['winter', 'spring', 'summer', 'autumn'])[1 + g * 13 % 4] end,
        case when g % 29 > 0 then 1960 + (g::bigint * 7919 % 4489 * (g::bigint * 104729 % 67) / 4489) end,
-       case when g % 5 < 4 then (array['0+', '6+', '12+', '16+', '18+'])[1 + g * 17 % 5] end,
+       case when g % 13 < 10 then (array['0+', '6+', '12+', '16+', '18+'])[1 + g * 17 % 5] end,
        case when g % 11 > 0 then 1 + g * 37 % 26 end,
        case when g % 3 = 0 then 1 + g / 3 % greatest($1::integer / 12, 1) end,
        array(select distinct 1 + (g::bigint * (k * 6151 + 1) / 7 % 30 * (g::bigint * (k + 3) % 31) / 30) from generate_series(1, 1 + g % 4) k order by 1),
@@ -76,10 +88,12 @@ select g * 3, k + case when k = 3 then 0.5 else 0 end, 'Episode ' || k, 1400,
 from generate_series(1, $1::integer) g cross join generate_series(1, 4) k;
 
 -- name: metrics
-insert into popularity_metrics (release_id, total_views, favorites, average_rating, rating_count, popularity_score)
+-- Scores are what the next pass over the trends would compute for a release that nobody has watched.
+insert into popularity_metrics (release_id, total_views, favorites, average_rating, rating_count, imported_popularity, popularity_score)
 select g * 3, g * 13 % 10007, g % 47, case when g % 4 = 0 then (g * 89 % 900 + 100) / 100.0 else 0 end, g % 4 / 3 * 5,
-       case when g % 3 = 0 then g::bigint * 7907 % 100003 / 7.0 else 0 end
-from generate_series(1, $1::integer) g;
+       popularity, popularity / (popularity + 1e6)::float8
+from generate_series(1, $1::integer) g
+cross join lateral (select case when g % 3 = 0 then (g::bigint * 7907 % 100003)::integer else 0 end as popularity) said;
 
 -- name: documents
 select build_release_documents((select array_agg(id) from releases));
@@ -103,14 +117,87 @@ async def fill(conn: Any, releases: int) -> None:
     await conn.execute(STATISTICS)
 
 
-@dataclass
-class Draft:
-    """A release of a test's own; every field has a plain default."""
+@asynccontextmanager
+async def database(server: Server, releases: int) -> AsyncIterator[str]:
+    """The address of a migrated database of its own with that many releases in it."""
+    name = f"seeded_{os.getpid()}_{next(_numbers)}"
+    admin = await asyncpg.connect(server.dsn("postgres"))
+    await admin.execute(f"create database {name} template {server.template}")
+    try:
+        conn = await connect(server.dsn(name))
+        await fill(conn, releases)
+        await conn.close()
+        yield server.dsn(name)
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()
 
-    slug: str
-    title: str = "A title"
-    sort_title: str | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+
+@dataclass
+class Api:
+    """A running server and a connection to its database."""
+
+    running: Running
+    conn: Any
+
+    async def ask(self, path: str, status: int = 200) -> tuple[bytes, CIMultiDictProxy[str]]:
+        """The body and headers of a GET below the API's prefix, or of a link; `path` is sent as it is written."""
+        target = URL(path if path.startswith("/api/") else f"/api/v1{path}", encoded=True)
+        async with self.running.client.get(target, allow_redirects=False) as answer:
+            body = await answer.read()
+            assert answer.status == status, body
+            return body, answer.headers
+
+    async def get(self, path: str, kind: Any) -> Any:
+        """The JSON of a 200 that is exactly a `kind`: all of its fields in their order, nothing else."""
+        body, _ = await self.ask(path)
+        return exactly(kind, body)
+
+    async def fault(self, path: str, status: int = 422) -> dict[str, Any]:
+        """The problem document of a refusal."""
+        body, headers = await self.ask(path, status)
+        assert headers["Content-Type"] == "application/problem+json"
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    async def walk(self, path: str, kind: Any, most: int = 1000) -> AsyncIterator[dict[str, Any]]:
+        """The pages from this one on, along `next`."""
+        following: str | None = path
+        for _ in range(most):
+            if following is None:
+                return
+            page = await self.get(following, kind)
+            yield page
+            following = page["next"]
+        raise AssertionError("the list has no end")
+
+
+@asynccontextmanager
+async def api(server: Server, data_dir: Path, releases: int) -> AsyncIterator[Api]:
+    """A server without a cache on a seeded database."""
+    async with database(server, releases) as dsn, running(dsn, data_dir, CACHE_MAX_BYTES="0") as started:
+        conn = await connect(dsn)
+        try:
+            yield Api(started, conn)
+        finally:
+            await conn.close()
+
+
+def exactly(kind: Any, body: bytes) -> Any:
+    """The JSON value of `body`, which must be a `kind` with all of its fields in their order and no other."""
+    decoded = msgspec.json.decode(body, type=kind, strict=True)
+    value = json.loads(body)
+    assert shape(value) == shape(json.loads(msgspec.json.encode(decoded)))
+    return value
+
+
+def shape(value: Any) -> Any:
+    """The names inside a JSON value, in their order."""
+    if isinstance(value, dict):
+        return [(name, shape(inner)) for name, inner in value.items()]
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return None
 
 
 async def add(conn: Any, slug: str, **given: Any) -> int:
@@ -130,9 +217,3 @@ async def rebuild(conn: Any, *ids: int) -> None:
     """Write the documents of these releases anew."""
     await conn.execute("select build_release_documents($1)", list(ids))
 
-
-async def plan(conn: asyncpg.Connection[Any], text: str, parameters: list[Any]) -> dict[str, Any]:
-    """The plan of a statement with these parameters, as PostgreSQL would run it."""
-    found: list[dict[str, Any]] = await conn.fetchval(f"explain (format json) {text}", *parameters)
-    node: dict[str, Any] = found[0]["Plan"]
-    return node

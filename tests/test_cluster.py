@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -45,7 +44,11 @@ class User:
 
     def __init__(self, data_dir: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", USER, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [sys.executable, "-c", USER, str(data_dir)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
 
     def postmaster(self) -> int:
@@ -79,6 +82,16 @@ async def cluster(data_dir: Path) -> AsyncIterator[Cluster]:
     await running.start()
     yield running
     await running.stop()
+
+
+def names_in_environment(pid: int | None) -> set[str]:
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return {word.partition(b"=")[0].decode() for word in words if word}
+
+
+def permissions(path: Path) -> tuple[Path, int, int, int]:
+    found = path.stat()
+    return path, found.st_mode, found.st_uid, found.st_gid
 
 
 async def ask(cluster: Cluster, question: str) -> object:
@@ -165,20 +178,21 @@ async def test_a_socket_directory_that_others_may_enter_is_refused(data_dir: Pat
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has permissions to loosen")
 async def test_started_by_root_nothing_outside_of_the_data_directory_changes(data_dir: Path) -> None:
     data_dir.parent.chmod(0o700)
-    programs = binaries.embedded().directory
-    watched = [data_dir.parent, *data_dir.parent.parents, programs, *programs.parents, programs / "postgres", Path("/etc/passwd")]
-    before = [(path, path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched]
+    program = binaries.embedded().directory / "postgres"
+    watched = [data_dir.parent, *data_dir.parent.parents, program, *program.parents, Path("/etc/passwd")]
+    before = [permissions(path) for path in watched]
     cluster = Cluster(data_dir)
     await cluster.start()
     assert await ask(cluster, "select 1") == 1
     await cluster.stop()
-    assert [(path, path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched] == before
+    assert [permissions(path) for path in watched] == before
     assert {path.stat().st_uid for path in (cluster.data, *cluster.data.iterdir())} == {0}
 
 
 async def test_the_environment_of_postgresql_carries_no_secret(cluster: Cluster) -> None:
     pid = cluster.postmaster()
-    names = {word.partition(b"=")[0].decode() for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if word}
+    names = names_in_environment(pid)
+    assert {"LC_ALL", "PATH"} <= names
     assert names <= {*binaries.environment(), "PGSYSCONFDIR", "PGLOCALEDIR"}
 
 
@@ -188,8 +202,8 @@ async def test_the_environment_of_postgresql_carries_no_secret(cluster: Cluster)
 async def test_an_interrupted_initdb_leaves_nothing(data_dir: Path) -> None:
     user = User(data_dir)
     unfinished = data_dir / "postgres.new"
-    while not (unfinished / "global").exists():
-        time.sleep(0.002)
+    while not (unfinished / "global").exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.002)
     assert processes.makers_of(unfinished)
     user.murder()
     assert not (data_dir / "postgres").exists()
@@ -197,7 +211,7 @@ async def test_an_interrupted_initdb_leaves_nothing(data_dir: Path) -> None:
     assert await cluster.start()
     assert await ask(cluster, "select 1") == 1
     await cluster.stop()
-    assert sorted(path.name for path in data_dir.iterdir()) == ["postgres", "postgres.lock", "postgres.starting", "run"]
+    assert sorted(path.name for path in cluster.root.iterdir()) == ["postgres", "postgres.lock", "postgres.starting", "run"]
     assert processes.makers_of(unfinished) == processes.servers_of(unfinished) == []
 
 
@@ -268,6 +282,10 @@ def leave_stale_files(cluster: Cluster, pid: int) -> None:
         (template / name).write_text("\n".join([str(pid), *text.split("\n")[1:]]), "utf-8")
 
 
+def sleeper(directory: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], cwd=directory)
+
+
 async def murder(cluster: Cluster) -> None:
     pids = processes.servers_of(cluster.data)
     assert len(pids) > 3
@@ -284,7 +302,7 @@ async def test_a_pid_file_whose_number_a_stranger_got_is_seen_through(data_dir: 
     user.murder()
     await murder(cluster)
     # Even one that works inside the data directory, as an operator's shell may.
-    stranger = subprocess.Popen(["sleep", "60"], cwd=cluster.data)
+    stranger = sleeper(cluster.data)
     try:
         leave_stale_files(cluster, stranger.pid)
         assert cluster.postmaster() is None
@@ -320,13 +338,12 @@ async def test_sessions_that_outlive_their_postmaster_do_not_keep_the_next_from_
     conn = await asyncpg.connect(cluster.dsn("postgres"))
     session = await conn.fetchval("select pg_backend_pid()")
     # A stopped process notices nothing, not even that its postmaster has died.
-    outer = max(pid for pid in processes.servers_of(cluster.data) if str(session) in Path(f"/proc/{pid}/status").read_text("utf-8"))
-    os.kill(outer, signal.SIGSTOP)
+    os.kill(session, signal.SIGSTOP)
     user.murder()
     os.kill(postmaster, signal.SIGKILL)
     await cluster.start()
     assert await ask(cluster, "select 1") == 1
-    assert not processes.serves(outer, cluster.data)
+    assert not processes.serves(session, cluster.data)
     await cluster.stop()
 
 
@@ -335,7 +352,7 @@ async def test_a_server_that_dies_is_started_anew_while_we_live(cluster: Cluster
     old = cluster.postmaster()
     await murder(cluster)
     async with asyncio.timeout(15):
-        while cluster.postmaster() in (None, old) or not await can_ask(cluster):
+        while cluster.postmaster() in (None, old) or not await can_ask(cluster):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     keeper.cancel()
     await asyncio.wait((keeper,))

@@ -12,7 +12,7 @@ from server.database import connect
 from server.demo.catalogue import items
 from server.demo.loading import DemoSummary, load_demo
 from server.demo.views import plan
-from sql import views
+from sql import trends, views
 from sql.query import Connection
 
 # A Wednesday evening, so that the last day and the last hour of the month are both cut off.
@@ -42,11 +42,14 @@ EVENTS = """
     left join episodes e on e.id = v.episode_id
     order by event_id"""
 HOURS = """
-    select hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum
+    select hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum, trended
     from view_hours order by hour, release_id, episode_id"""
 DAYS = """
-    select day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum
+    select day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum, trended_viewers
     from view_days order by day, release_id, episode_id"""
+TOTALS = """
+    select release_id, total_views, unique_viewers, rank, popularity_score from popularity_metrics
+    where total_views > 0 order by release_id"""
 VIEWERS = "select * from view_viewers where day >= $1 order by day, release_id, episode_id, viewer"
 
 
@@ -135,20 +138,27 @@ async def test_rollups_say_what_a_count_of_the_raw_views_says(conn):
     assert await conn.fetchval("select sum(events) from view_batches") == VIEWS
 
 
-async def test_the_bulk_rollup_leaves_what_the_servers_own_rollup_would(conn):
+async def test_the_bulk_rollup_leaves_what_the_servers_own_rollup_and_trending_would(conn):
     await load(conn)
     kept = NOW.date() - timedelta(days=8)
     made = [await conn.fetch(query, *args) for query, args in ((HOURS, ()), (DAYS, ()), (VIEWERS, (kept,)))]
-    touched = await conn.fetch("select hour from trend_touched order by hour")
-    await conn.execute("truncate view_hours, view_days, view_viewers, trend_touched")
+    totals, lists = await conn.fetch(TOTALS), await trends.stored_lists(conn)
+    await conn.execute("truncate view_hours, view_days, view_viewers, trend_positions, trending_lists")
     await conn.execute("update view_batches set rolled_up = false")
+    await conn.execute(
+        "update popularity_metrics set total_views = 0, unique_viewers = 0, rank = null,"
+        " popularity_score = imported_popularity / (imported_popularity + 1e6)"
+    )
     await views.make_partitions(conn, "view_viewers", "day", NOW.date() - timedelta(days=30), NOW.date())
     async with conn.transaction():
-        # All at once, so that each hour is counted in several batches.
         assert (await views.roll_up(conn, 1_000_000)).events == VIEWS
+        await trends.run_pass(conn, NOW)
     assert made == [await conn.fetch(query, *args) for query, args in ((HOURS, ()), (DAYS, ()), (VIEWERS, (kept,)))]
     assert all(made)
-    assert touched == await conn.fetch("select hour from trend_touched order by hour")
+    assert lists == await trends.stored_lists(conn)
+    for mine, theirs in zip(totals, await conn.fetch(TOTALS), strict=True):
+        assert mine["popularity_score"] == pytest.approx(theirs["popularity_score"])
+        assert tuple(mine)[:-1] == tuple(theirs)[:-1]
 
 
 async def test_views_are_events_the_server_could_have_accepted(conn):

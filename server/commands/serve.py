@@ -24,7 +24,7 @@ from aiohttp import web
 from server import database
 from server.app import Outside, build
 from server.commands.demo_on_start import fill_if_empty
-from server.errors import ClusterError
+from server.errors import ClusterError, Unavailable
 from server.keys import EDGE, METRICS
 from server.logs import LogWriter, RequestLog, set_up
 from server.metrics import Metrics
@@ -158,8 +158,8 @@ class _Server:
             app, access_log=None, keepalive_timeout=self._keepalive(), shutdown_timeout=SHUTDOWN, lingering_time=2,
             max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER, auto_decompress=False,
         )  # fmt: skip
-        await runner.setup()
         try:
+            await self._set_up(runner)
             for site in self._sites(runner):
                 await site.start()
             yield
@@ -169,6 +169,14 @@ class _Server:
     def _keepalive(self) -> float:
         behind_proxy = bool(self._settings.trusted_proxies) or self._settings.host in ("127.0.0.1", "::1", "localhost")
         return KEEPALIVE_BEHIND_PROXY if behind_proxy else KEEPALIVE
+
+    @staticmethod
+    async def _set_up(runner: web.AppRunner) -> None:
+        try:
+            await runner.setup()
+        except (Unavailable, TimeoutError) as error:
+            # The database may have gone again since the migrations.
+            raise ClusterError(f"the server could not start: {error or 'it was not ready in time'}") from None
 
     def _sites(self, runner: web.AppRunner) -> list[web.BaseSite]:
         if self._sockets:

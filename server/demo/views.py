@@ -78,6 +78,9 @@ async def generate(
             return 0
         for start in range(0, len(empty), TOGETHER):
             await fill(conn, empty[start : start + TOGETHER], viewers, progress)
+    progress("views: trends")
+    async with conn.transaction():
+        await demo.rank(conn, now)
     return sum(sum(day.hours) for day in empty)
 
 

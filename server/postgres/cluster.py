@@ -78,11 +78,15 @@ class Cluster:
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = self._open("postgres.lock")
-        async with self._starting():
-            # Whoever stops the server holds this exclusively; from here on nobody stops it under our hands.
-            await self._flock(self._lock, fcntl.LOCK_SH)
-            fresh = await asyncio.to_thread(self._prepare)
-            await self._until_ready(waiting)
+        try:
+            async with self._starting():
+                # Whoever stops the server holds this exclusively; from here on nobody stops it under our hands.
+                await self._flock(self._lock, fcntl.LOCK_SH)
+                fresh = await asyncio.to_thread(self._prepare)
+                await self._until_ready(waiting)
+        except BaseException:
+            await self.stop()
+            raise
         return fresh
 
     async def keep_running(self) -> None:

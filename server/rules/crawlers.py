@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 # Kept by hand. HTTP libraries (curl, okhttp, aiohttp …) are absent on purpose: players and apps are built on them.
-# Each row: (what its user agent contains, why it does not count). The general words at the end catch the long tail.
+# Cubot is a brand of telephones. Each row: (what its user agent contains, why it does not count). The general words at the end catch the long tail.
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"googlebot|google-inspectiontool|storebot-google|googleother|adsbot|mediapartners-google|apis-google", "search"),
     (r"bingbot|bingpreview|msnbot|adidxbot", "search"),
@@ -30,7 +30,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
     (r"headlesschrome|phantomjs|puppeteer|playwright|selenium|cypress|electron/.*headless", "automation"),
     (r"scrapy|colly|crawlee|nutch|mechanize", "scraper"),
     (r"archive\.org_bot|ia_archiver|wayback|heritrix", "archive"),
-    (r"(?<![a-z])(bot|crawler|spider|crawling|scraper)(?![a-z])|bot/|bot;|bot\)|crawler/|spider/", "bot"),
+    (r"(?<![a-z])(bot|crawler|spider|crawling|scraper)(?![a-z])|(?<!cu)bot[/;)]|crawler/|spider/", "bot"),
 )
 PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), reason) for pattern, reason in KNOWN)
 

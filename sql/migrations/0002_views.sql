@@ -17,6 +17,13 @@ create table view_batches (
 );
 create index view_batches_waiting on view_batches (seq) where not rolled_up;
 
+-- What became of a batch's events that were not accepted (positions from 0), so that a batch sent again hears the same.
+create table view_batch_outcomes (
+    seq bigint primary key,
+    positions integer[] not null,
+    outcomes integer[] not null
+);
+
 -- `viewer` is a keyed hash (>= 0) of an anonymous visitor, or -user_id of a signed-in one.
 create table view_metrics (
     received_on date not null,
@@ -116,6 +123,9 @@ create table trend_refresh (
 );
 insert into trend_refresh (last_release_id) values (0);
 
+-- Who stands in the top now: the pass takes the rank from those that dropped out.
+create index popularity_metrics_ranked on popularity_metrics (release_id) where rank is not null;
+
 create table trending_lists (
     period text primary key,
     computed_at timestamptz not null,
@@ -127,19 +137,25 @@ create table trending_lists (
 create function hour_number(moment timestamptz) returns bigint language sql immutable parallel safe
     return (extract(epoch from moment) / 3600)::bigint;
 
--- Makes the partitions of `parent` for every span from `first` to `last`; step is 'day', 'month' or 'year'.
+-- Makes the partitions of `parent` for every span from `first` to `last`; step is 'day', 'month' or 'year'. They are
+-- attached, which lets reads and writes of the parent go on; `create … partition of` would lock them out.
 create function make_partitions(parent text, step text, first date, last date) returns setof text language plpgsql as $$
 declare
     lower date := date_trunc(step, first::timestamp)::date;
     upper date;
     name text;
 begin
+    -- Two processes that start at once must not both make the same one.
+    perform pg_advisory_xact_lock(4500048);
     while lower <= last loop
         upper := (lower + ('1 ' || step)::interval)::date;
         name := parent || '_' || to_char(lower, 'YYYYMMDD');
         if to_regclass(name) is null then
-            execute format('create table %I partition of %I for values from (%L) to (%L)',
-                           name, parent, lower::text || ' 00:00:00+00', upper::text || ' 00:00:00+00');
+            -- Rollups are updated in place again and again: room on the page keeps that out of the indexes.
+            execute format('create table %I (like %I including all) with (fillfactor = %s)', name, parent,
+                           case when parent in ('view_hours', 'view_days') then 75 else 100 end);
+            execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+                           parent, name, lower::text || ' 00:00:00+00', upper::text || ' 00:00:00+00');
             return next name;
         end if;
         lower := upper;
@@ -151,6 +167,7 @@ create function drop_partitions(parent text, step text, horizon date) returns se
 declare
     name text;
 begin
+    perform pg_advisory_xact_lock(4500048);
     for name in
         select c.relname from pg_inherits i
         join pg_class c on c.oid = i.inhrelid

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [--kills 200] [--seed N]`: a table, and exit status 1 if anything was lost or counted twice."""
+"""`python -m tests.chaos [--kills 200] [--seed N]`: a table; exit status 1 if anything was lost or doubled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that send views and keep books: what was acknowledged, and what must be sent again under the same event id."""
+"""Clients that send views and keep books: what was acknowledged, what must be sent again under the same event id."""
 
 from __future__ import annotations
 
@@ -52,8 +52,19 @@ def event(chance: random.Random) -> dict[str, Any]:
 class Clients:
     """`writers` post events one at a time or in arrays, `readers` read lists; `stop` lets each finish what it has."""
 
-    def __init__(self, base: str, *, writers: int = 8, readers: int = 2, seed: int = 0, deadline: float = 30.0) -> None:
+    def __init__(
+        self,
+        base: str,
+        *,
+        writers: int = 8,
+        readers: int = 2,
+        seed: int = 0,
+        deadline: float = 30.0,
+        persistent: bool = True,
+    ) -> None:
+        """`persistent` clients try until they are served, others leave when they are not."""
         self.books = Books()
+        self._persistent = persistent
         self.stopping = False
         self._base = base
         self._writers = writers
@@ -85,10 +96,18 @@ class Clients:
             many = chance.random() < 0.3
             events = [event(chance) for _ in range(chance.randint(1, LARGEST_ARRAY) if many else 1)]
             started = perf_counter()
-            while not await self._post(session, events if many else events[0]):
-                await asyncio.sleep(PAUSE)
+            if not await self._insist(session, events if many else events[0]):
+                return
             self.books.slowest = max(self.books.slowest, perf_counter() - started)
             self.books.acknowledged.update(UUID(one["event_id"]) for one in events)
+
+    async def _insist(self, session: ClientSession, body: Any) -> bool:
+        """Send it until it is acknowledged; False if that is given up."""
+        while not await self._post(session, body):
+            if not self._persistent:
+                return False
+            await asyncio.sleep(PAUSE)
+        return True
 
     async def _post(self, session: ClientSession, body: Any) -> bool:
         self.books.sent += 1
@@ -111,9 +130,9 @@ class Clients:
     async def _read(self, session: ClientSession) -> None:
         while not self.stopping:
             try:
-                # A target of its own each time: half of the reads must go to the database.
-                which = f"/api/v1/releases/{random.randint(1, RELEASES)}" if random.random() < 0.5 else f"/api/v1/releases?x={uuid4()}"
-                async with session.get(f"{self._base}{which}") as answer:
+                # A target of its own each time: half of the reads take the whole way.
+                one = f"/{random.randint(1, RELEASES)}" if random.random() < 0.5 else f"?x={uuid4()}"
+                async with session.get(f"{self._base}/api/v1/releases{one}") as answer:
                     await answer.read()
                     self.books.reads[str(answer.status)] += 1
             except (ClientError, OSError, TimeoutError):

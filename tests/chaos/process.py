@@ -1,4 +1,4 @@
-"""The server as an operator starts it: a process of its own, its own DATA_DIR, a free port, nothing shared with the tests."""
+"""The server as an operator starts it: a process of its own, its own DATA_DIR, a free port."""
 
 from __future__ import annotations
 

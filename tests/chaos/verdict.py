@@ -24,8 +24,8 @@ select
 # Rollups against the raw events, release by release and hour by hour.
 DIFFERENT_HOURS = """
 select count(*) from (
-    select date_trunc('hour', viewed_at, 'UTC') as hour, release_id, count(*) as views, sum(duration_seconds) as seconds,
-           count(distinct viewer) as viewers
+    select date_trunc('hour', viewed_at, 'UTC') as hour, release_id,
+           count(*) as views, sum(duration_seconds) as seconds, count(distinct viewer) as viewers
     from view_metrics group by 1, 2
 ) raw full join (select * from view_hours where episode_id = 0) kept using (hour, release_id)
 where (raw.views, raw.seconds, raw.viewers) is distinct from (kept.views, kept.watch_seconds, kept.unique_viewers)
