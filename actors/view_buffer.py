@@ -73,7 +73,8 @@ class ViewBuffer(BatchActor[RecordViews]):
         started = perf_counter()
         result = await self._commit(uuid4(), rows)
         self._counters.batches += 1
-        self._counters.flush_seconds += perf_counter() - started
+        self._counters.batch_sizes.observe(len(rows))
+        self._counters.flush_times.observe(perf_counter() - started)
         return self._answers(messages, result)
 
     async def _commit(self, batch_id: UUID, rows: Sequence[ViewRow]) -> BatchResult:

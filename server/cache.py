@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -97,7 +98,7 @@ class Entry:
         self.gzip_etag = f'"{digest}-gzip"'
         self.gzip_body: bytes | None = None
         self.fresh_until = monotonic() + policy.ttl
-        self.cost = len(body) + OVERHEAD
+        self.cost = len(body) + OVERHEAD + _size(key)
         keys = " ".join(self.tags)
         self.headers = CIMultiDict(
             {
@@ -125,6 +126,23 @@ class Entry:
 Load = Callable[[], Awaitable[bytes]]
 
 
+def _size(key: Hashable) -> int:
+    # Keys hold query parameters, up to the eight kilobytes of a request line: they count, too.
+    return sum(map(_size, key)) if isinstance(key, tuple) else sys.getsizeof(key)
+
+
+class Flight:
+    """A load under way. `spoiled`: something it may have read was dropped since it began, so it must not be kept."""
+
+    __slots__ = ("future", "key", "spoiled", "tags")
+
+    def __init__(self, key: Hashable, tags: tuple[str, ...]) -> None:
+        self.key = key
+        self.tags = tags
+        self.future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        self.spoiled = False
+
+
 @dataclass(slots=True)
 class CacheStats:
     """Counters since the start."""
@@ -146,11 +164,9 @@ class ResponseCache:
         self.stats = CacheStats()
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._by_tag: dict[str, set[Hashable]] = {}
-        self._flights: dict[Hashable, asyncio.Future[Entry]] = {}
-        # Drops since the oldest load under way began: what was loaded before a drop must not be kept after it.
-        self._drops = 0
-        self._dropped_tags: dict[str, int] = {}
-        self._dropped_all = 0
+        # Those that callers may still join, and all: a drop takes a load out of the first, never out of the second.
+        self._flights: dict[Hashable, Flight] = {}
+        self._loading: set[Flight] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -177,42 +193,32 @@ class ResponseCache:
         flight = self._flights.get(key)
         if flight is not None:
             self.stats.joined += 1
-            return await asyncio.shield(flight), "joined"
+            return await asyncio.shield(flight.future), "joined"
         self.stats.misses += 1
-        flight = asyncio.get_running_loop().create_future()
-        self._flights[key] = flight
+        flight = self._flights[key] = Flight(key, tags)
+        self._loading.add(flight)
         try:
-            return await self._load(key, load, policy, tags, content_type, flight)
+            return await self._load(flight, load, policy, content_type)
         finally:
+            self._loading.discard(flight)
             if self._flights.get(key) is flight:
                 del self._flights[key]
-            if not self._flights:
-                self._dropped_tags.clear()
 
-    async def _load(
-        self,
-        key: Hashable,
-        load: Load,
-        policy: Policy,
-        tags: tuple[str, ...],
-        content_type: str,
-        flight: asyncio.Future[Entry],
-    ) -> tuple[Entry, str]:
-        began = self._drops
+    async def _load(self, flight: Flight, load: Load, policy: Policy, content_type: str) -> tuple[Entry, str]:
         try:
-            entry = Entry(key, await load(), content_type, policy, tags)
+            entry = Entry(flight.key, await load(), content_type, policy, flight.tags)
         except BaseException as error:
-            stale = self._stale(key) if isinstance(error, Unavailable) else None
+            stale = self._stale(flight.key) if isinstance(error, Unavailable) else None
             if stale is not None:
-                flight.set_result(stale)
+                flight.future.set_result(stale)
                 return stale, "stale"
-            flight.set_exception(error if isinstance(error, Exception) else Unavailable("Try again."))
+            flight.future.set_exception(error if isinstance(error, Exception) else Unavailable("Try again."))
             # Nobody may have joined; then nobody will look at the exception.
-            flight.exception()
+            flight.future.exception()
             raise
-        if not self._dropped_since(began, tags):
+        if not flight.spoiled:
             self._store(entry)
-        flight.set_result(entry)
+        flight.future.set_result(entry)
         return entry, "miss"
 
     def _stale(self, key: Hashable) -> Entry | None:
@@ -222,9 +228,6 @@ class ResponseCache:
         self.stats.stale += 1
         return entry
 
-    def _dropped_since(self, began: int, tags: tuple[str, ...]) -> bool:
-        return self._dropped_all > began or any(self._dropped_tags.get(tag, 0) > began for tag in tags)
-
     def _store(self, entry: Entry) -> None:
         if entry.cost > self.max_bytes // 4:
             return
@@ -233,6 +236,9 @@ class ResponseCache:
         self.bytes += entry.cost
         for tag in entry.tags:
             self._by_tag.setdefault(tag, set()).add(entry.key)
+        self._make_room()
+
+    def _make_room(self) -> None:
         while self.bytes > self.max_bytes:
             self._remove(next(iter(self._entries)))
             self.stats.evictions += 1
@@ -244,6 +250,7 @@ class ResponseCache:
             if self._entries.get(entry.key) is entry:
                 entry.cost += len(packed)
                 self.bytes += len(packed)
+                self._make_room()
         return entry.gzipped()
 
     def _remove(self, key: Hashable) -> None:
@@ -259,25 +266,25 @@ class ResponseCache:
 
     def drop(self, tags: Iterable[str]) -> int:
         """Drop everything under these tags, also what is being loaded right now; how many entries went."""
-        self._drops += 1
         self.stats.invalidations += 1
-        gone = 0
-        for tag in tags:
-            if self._flights:
-                self._dropped_tags[tag] = self._drops
-            for key in tuple(self._by_tag.get(tag, ())):
-                self._remove(key)
-                gone += 1
-        # Later callers must not join a load that began before the write they follow.
-        self._flights.clear()
-        return gone
+        wanted = set(tags)
+        keys = {key for tag in wanted for key in self._by_tag.get(tag, ())}
+        for key in keys:
+            self._remove(key)
+        self._spoil(flight for flight in self._loading if not wanted.isdisjoint(flight.tags))
+        return len(keys)
+
+    def _spoil(self, flights: Iterable[Flight]) -> None:
+        for flight in flights:
+            flight.spoiled = True
+            # Later callers must not join a load that began before the write they follow.
+            if self._flights.get(flight.key) is flight:
+                del self._flights[flight.key]
 
     def drop_all(self) -> None:
         """Empty the cache."""
-        self._drops += 1
         self.stats.invalidations += 1
-        self._dropped_all = self._drops
+        self._spoil(self._loading)
         self._entries.clear()
         self._by_tag.clear()
-        self._flights.clear()
         self.bytes = 0

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic, perf_counter
 from typing import Any
 
 import asyncpg
 import orjson
 
-from server.errors import ClusterError, Overloaded
+from server.errors import ClusterError, DatabaseUnavailable, Overloaded
 from server.postgres.cluster import DATABASE, Cluster
 from server.settings import Settings
 from sql.migrate import migrate
 from sql.query import UNREACHABLE, Connection, translated
 
 ACQUIRE_TIMEOUT = 1.0
+# How long a statement that was given up may take to say so; then its connection is thrown away.
+RELEASE_TIMEOUT = 0.5
 CONNECT_TIMEOUT = 3.0
 POOL_MAX = 6
 OLDEST_SERVER = 15
@@ -96,11 +98,15 @@ class Database:
         self.in_use += 1
         try:
             yield conn
+        except asyncpg.InternalClientError as error:
+            # The server has just said goodbye: the driver has read that and does not yet call the connection closed.
+            conn.terminate()
+            raise DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
         finally:
             self.in_use -= 1
             assert self._pool is not None
             with translated():
-                await self._pool.release(conn, timeout=2)
+                await self._pool.release(conn, timeout=RELEASE_TIMEOUT)
 
     @asynccontextmanager
     async def transaction(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
@@ -178,7 +184,9 @@ async def _create_database(cluster: Cluster) -> None:
     conn = await asyncpg.connect(cluster.dsn("postgres"), timeout=CONNECT_TIMEOUT)
     try:
         if not await conn.fetchval("select true from pg_database where datname = $1", DATABASE):
-            await conn.execute(f"create database {DATABASE}")
+            # Another of our processes may be faster.
+            with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                await conn.execute(f"create database {DATABASE}")
     finally:
         await conn.close()
 

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
+from server.metrics_histogram import Histogram
+
 Period = Literal["day", "week", "month"]
 PERIODS: tuple[Period, ...] = ("day", "week", "month")
 PERIOD_HOURS: dict[Period, int] = {"day": 24, "week": 168, "month": 720}
+# Events in a batch; 5,000 is the most.
+BATCH_SIZES = (1.0, 10.0, 50.0, 200.0, 1000.0, 5000.0)
 
 
 @dataclass(slots=True)
@@ -24,8 +28,9 @@ class ViewCounters:
     committed: int = 0
     rolled_up: int = 0
     batches: int = 0
+    batch_sizes: Histogram = field(default_factory=lambda: Histogram(BATCH_SIZES))
+    flush_times: Histogram = field(default_factory=Histogram)
     retries: int = 0
-    flush_seconds: float = 0.0
     rollup_passes: int = 0
     rollup_seconds: float = 0.0
 

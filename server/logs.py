@@ -49,9 +49,19 @@ class Sink:
             return
         self._size += len(data)
         if self._path is not None and self._size >= ROTATE_AT:
-            os.close(self._descriptor)
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._open(self._path)
+            self._rotate(self._path)
+
+    def _rotate(self, path: Path) -> None:
+        full = self._descriptor
+        try:
+            path.replace(path.with_name(path.name + ".1"))
+            self._open(path)
+        except OSError:
+            # The old file stays in use, and the next try comes after as much again.
+            self._size = 0
+        else:
+            # Not before the new one is open: a number closed too early may by now be somebody's socket.
+            os.close(full)
 
 
 class LogWriter:
@@ -177,7 +187,9 @@ class RequestLog:
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         stamp = f"{self._prefix}.{int(now % 1 * 1000):03d}Z"
         if self._console:
-            text = f"{stamp[11:23]} {method} {path} {status} {seconds * 1000:.1f} ms {size} B {cache}\n"
+            # A path may hold line breaks and a terminal's control sequences.
+            shown = path if path.isprintable() else path.encode("unicode_escape").decode()
+            text = f"{stamp[11:23]} {method} {shown} {status} {seconds * 1000:.1f} ms {size} B {cache}\n"
             self._writer.add(text.encode("utf-8", "replace"))
             return
         members = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,34 +16,10 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from server.metrics_histogram import Histogram
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds. Few and wide: each route has this many series.
-LATENCY = (0.001, 0.005, 0.02, 0.1, 0.5, 2.5)
 SCRAPE_SHARED = 1.0
-
-
-class Histogram:
-    """Counts by bucket, and their sum."""
-
-    __slots__ = ("counts", "sum")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(LATENCY) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(LATENCY, seconds)] += 1
-        self.sum += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative, as Prometheus wants them."""
-        total = 0
-        found = []
-        for bound, count in zip((*LATENCY, None), self.counts, strict=True):
-            total += count
-            found.append(("+Inf" if bound is None else str(bound), float(total)))
-        return found
 
 
 class RouteStats:
@@ -200,3 +175,8 @@ def counters(name: str, help_text: str, label: str, values: Sequence[tuple[str, 
     for value_name, value in values:
         family.add_metric((value_name,), value)
     return family
+
+
+def histogram(name: str, help_text: str, observed: Histogram) -> HistogramMetricFamily:
+    """A histogram without labels."""
+    return HistogramMetricFamily(name, help_text, buckets=observed.buckets(), sum_value=observed.sum)

@@ -11,7 +11,7 @@ from actors.system import ActorSystem
 from server.cache import ResponseCache
 from server.database import Database
 from server.events import Trends, ViewCounters
-from server.metrics import Source, counters, gauges
+from server.metrics import Source, counters, gauges, histogram
 
 
 def of_database(database: Database) -> Source:
@@ -124,7 +124,8 @@ def of_views(views: ViewCounters) -> Source:
         yield CounterMetricFamily("yojohan_views_rolled_up", "Events taken into the rollups.", views.rolled_up)
         yield CounterMetricFamily("yojohan_views_batches", "Batches committed.", views.batches)
         yield CounterMetricFamily("yojohan_views_batch_retries", "Batches sent again.", views.retries)
-        yield CounterMetricFamily("yojohan_views_flush_seconds", "Time spent committing batches.", views.flush_seconds)
+        yield histogram("yojohan_views_batch_size", "Events in a batch.", views.batch_sizes)
+        yield histogram("yojohan_views_flush_duration_seconds", "Time to commit a batch.", views.flush_times)
         yield CounterMetricFamily(
             "yojohan_views_rollup_passes", "Rollup passes that found something.", views.rollup_passes
         )

@@ -29,8 +29,10 @@ from server.settings_values import (
 )
 
 CACHE_TTL = "CACHE_TTL_"
-# Names every shell and service manager sets, that happen to look like ours.
-NOT_OURS = frozenset({"HOME", "HOSTNAME", "PWD", "PATH", "TERM", "MAIL", "DISPLAY"})
+# Names that shells, service managers and build systems set, and that happen to look like HOST, PORT or DEMO.
+NOT_OURS = frozenset(
+    {"HOME", "HOSTNAME", "OS", "ROOT", "BOOT", "TEMP", "TEST", "DEV", "DEBUG", "REPO", "DEST", "DIST", "POST", "FONT"}
+)
 
 
 def setting(default: str, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
@@ -164,7 +166,12 @@ def with_files(given: Mapping[str, str], faults: list[str]) -> dict[str, str]:
 def read_dotenv(path: Path, faults: list[str]) -> dict[str, str]:
     """Lines of `NAME=value`; `#` begins a comment line, `export` and matching quotes are dropped."""
     values: dict[str, str] = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        text_of_file = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{path}: cannot read the file: {getattr(error, 'strerror', None) or 'not UTF-8'}")
+        return values
+    for number, line in enumerate(text_of_file.splitlines(), 1):
         text = line.strip().removeprefix("export ").strip()
         if not text or text.startswith("#"):
             continue

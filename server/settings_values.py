@@ -73,8 +73,14 @@ def parse_url(*schemes: str) -> Callable[[str], Secret]:
 
     def parse(text: str) -> Secret:
         # What is wrong is said without repeating the text: it may hold a password.
-        if text and (urlsplit(text).scheme not in schemes or "://" not in text):
+        if text and ("://" not in text or text.partition("://")[0].lower() not in schemes):
             raise ValueError(f"not an address that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        try:
+            parts = urlsplit(text)
+            # PostgreSQL takes several hosts, which is no URL any more.
+            _ = parts.port if "," not in parts.netloc else None
+        except ValueError:
+            raise ValueError("host or port cannot be read; write / : @ [ ] # ? in a password as %2F %3A …") from None
         return Secret(text.rstrip("/"))
 
     return parse

@@ -49,7 +49,8 @@ select set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'forc
 
 -- name: lock_rollups
 -- The locks of `sql.views.roll_up` and `sql.trends.run_pass`: while days are filled nobody else may add to them.
-select pg_advisory_xact_lock(4500046), pg_advisory_xact_lock(4500047);
+-- A pass that holds its own lock may wait for the rollup's, never the other way round.
+select pg_advisory_xact_lock(4500047), pg_advisory_xact_lock(4500046);
 
 -- name: days_with_views
 -- Those of the days that hold views already, rolled up or not, whoever sent them.

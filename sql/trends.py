@@ -59,7 +59,7 @@ async def run_pass(conn: Connection, now: datetime) -> list[Trend] | None:
     await QUERIES.prepare_pass.execute(conn)
     if not await QUERIES.lock_pass.fetchval(conn):
         return None
-    await QUERIES.wait_for_rollup.execute(conn)
+    await QUERIES.wait_for_rollup.execute(conn, timeout=PATIENCE)
     positions = {row["period"]: row["left_before"] for row in await QUERIES.positions.fetch(conn)}
     hours = [row["hour"] for row in await QUERIES.take_touched_hours.fetch(conn)]
     changed = await QUERIES.take_gains.fetchval(conn, hours, timeout=PATIENCE) if hours else []
@@ -93,7 +93,7 @@ async def _move_window(conn: Connection, period: Period, old: datetime | None, n
 
 
 async def _read_top(conn: Connection, period: Period, now: datetime) -> Trend:
-    rows = await QUERIES.top.fetch(conn, period, float(PERIOD_HOURS[period]), hour_of(now), TOP, timeout=PATIENCE)
+    rows = await _visible_top(QUERIES.top, conn, period, float(PERIOD_HOURS[period]), hour_of(now), limit=TOP)
     ids = [row["release_id"] for row in rows]
     scores = [row["score"] for row in rows]
     if len(ids) < TOP:
@@ -114,10 +114,10 @@ async def fallback_lists(conn: Connection, now: datetime) -> list[Trend]:
 async def _visible_top(
     query: Query, conn: Connection, period: Period, *scale: float, limit: int
 ) -> list[asyncpg.Record]:
-    rows = await query.fetch(conn, period, *scale, limit, limit + SPARE)
+    rows = await query.fetch(conn, period, *scale, limit, limit + SPARE, timeout=PATIENCE)
     if len(rows) < limit:
         # Rarely so many of the best are invisible, or there are not so many: then all are looked at.
-        rows = await query.fetch(conn, period, *scale, limit, None)
+        rows = await query.fetch(conn, period, *scale, limit, None, timeout=PATIENCE)
     return rows
 
 

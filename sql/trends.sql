@@ -1,5 +1,6 @@
 -- name: prepare_pass
-select set_config('work_mem', '8MB', true), set_config('statement_timeout', '300s', true);
+select set_config('work_mem', '8MB', true), set_config('statement_timeout', '300s', true),
+       set_config('lock_timeout', '60s', true);
 
 -- name: lock_pass
 select pg_try_advisory_xact_lock(4500047);
@@ -115,7 +116,7 @@ select m.release_id, 0::double precision as score
 from popularity_metrics m
 join releases r on r.id = m.release_id and r.visible
 where m.release_id <> all ($1::bigint[])
-order by m.popularity_score desc, m.release_id desc
+order by m.imported_popularity desc, m.release_id desc
 limit $2;
 
 -- name: store_list

@@ -9,6 +9,9 @@ from enum import IntEnum
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
+from server.errors import Unavailable
 from sql.query import Connection, load
 
 QUERIES = load("views")
@@ -56,10 +59,15 @@ class RollupPass:
 async def commit_batch(conn: Connection, batch_id: UUID, rows: Sequence[ViewRow]) -> BatchResult:
     """Store the events, once per `event_id` within 48 hours; safe to repeat with the same `batch_id` and rows.
 
-    When it returns, the events are committed (it runs in a transaction of its own).
+    When it returns, the events are committed (it runs in a transaction of its own). Unavailable while the day's
+    partitions are missing.
     """
     columns = [list(column) for column in zip(*rows, strict=True)]
-    answer = await QUERIES.commit_batch.fetchrow(conn, batch_id, *columns)
+    try:
+        answer = await QUERIES.commit_batch.fetchrow(conn, batch_id, *columns)
+    except asyncpg.CheckViolationError as error:
+        # PostgreSQL's way of saying that no partition takes the row.
+        raise Unavailable("Views cannot be taken right now.", retry_after=2) from error
     assert answer is not None
     if answer["seq"] is None:
         answer = await QUERIES.replayed_outcomes.fetchrow(conn, batch_id)

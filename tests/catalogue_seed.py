@@ -40,7 +40,8 @@ select g, 'tag-' || g, 'Tag ' || g, 'tag ' || g from generate_series(1, $1::inte
 
 -- name: franchises
 insert into franchises (id, slug, name, name_key)
-select g, 'franchise-' || g, 'Franchise ' || lpad(g::text, 6, '0'), 'franchise ' || lpad(g::text, 6, '0') from generate_series(1, $1::integer) g;
+select g, 'franchise-' || g, 'Franchise ' || lpad(g::text, 6, '0'), 'franchise ' || lpad(g::text, 6, '0')
+from generate_series(1, $1::integer) g;
 
 -- name: releases
 insert into releases (id, slug, title, sort_title, synopsis, type, status, season, year, age_rating, episodes_total,
@@ -51,13 +52,15 @@ select g * 3,
        case when g % 50 = 0 then 'release' else chr(97 + g * 7919 % 26) || ' ' || g % 1000 end,
        repeat('A story about number ' || g || '. ', 8),
        (array['tv', 'tv', 'tv', 'movie', 'movie', 'ova', 'ona', 'special', 'web', 'music', 'other'])[1 + g * 31 % 11],
-       case when g % 17 = 0 then 'ongoing' when g % 19 = 0 then 'announced' when g % 61 = 0 then 'paused' else 'finished' end,
+       case when g % 17 = 0 then 'ongoing' when g % 19 = 0 then 'announced' when g % 61 = 0 then 'paused'
+            else 'finished' end,
        case when g % 7 < 5 then (array['winter', 'spring', 'summer', 'autumn'])[1 + g * 13 % 4] end,
        case when g % 29 > 0 then 1960 + (g::bigint * 7919 % 4489 * (g::bigint * 104729 % 67) / 4489) end,
        case when g % 13 < 10 then (array['0+', '6+', '12+', '16+', '18+'])[1 + g * 17 % 5] end,
        case when g % 11 > 0 then 1 + g * 37 % 26 end,
        case when g % 3 = 0 then 1 + g / 3 % greatest($1::integer / 12, 1) end,
-       array(select distinct 1 + (g::bigint * (k * 6151 + 1) / 7 % 30 * (g::bigint * (k + 3) % 31) / 30) from generate_series(1, 1 + g % 4) k order by 1),
+       array(select distinct 1 + (g::bigint * (k * 6151 + 1) / 7 % 30 * (g::bigint * (k + 3) % 31) / 30)
+             from generate_series(1, 1 + g % 4) k order by 1),
        array(select distinct 1 + g::bigint * (k * 4507 + 1) / 3 % 200 from generate_series(1, g % 6) k order by 1),
        g % 97 > 0,
        case when g % 101 = 0 then timestamptz '2026-01-01' end,
@@ -77,7 +80,8 @@ from generate_series(1, $1::integer) g cross join generate_series(1, g % 3) as p
 
 -- name: external_ids
 insert into external_ids (source, external_id, is_number, release_id)
-select source, g::text, source = 'mal', g * 3 from generate_series(1, $1::integer) g cross join unnest(array['mal', 'kitsu']) as source;
+select source, g::text, source = 'mal', g * 3
+from generate_series(1, $1::integer) g cross join unnest(array['mal', 'kitsu']) as source;
 
 -- name: episodes
 insert into episodes (release_id, ordinal, title, duration_seconds, air_at, opening_start, opening_stop, deleted_at)
@@ -89,7 +93,8 @@ from generate_series(1, $1::integer) g cross join generate_series(1, 4) k;
 
 -- name: metrics
 -- Scores are what the next pass over the trends would compute for a release that nobody has watched.
-insert into popularity_metrics (release_id, total_views, favorites, average_rating, rating_count, imported_popularity, popularity_score)
+insert into popularity_metrics (release_id, total_views, favorites, average_rating, rating_count, imported_popularity,
+                                popularity_score)
 select g * 3, g * 13 % 10007, g % 47, case when g % 4 = 0 then (g * 89 % 900 + 100) / 100.0 else 0 end, g % 4 / 3 * 5,
        popularity, popularity / (popularity + 1e6)::float8
 from generate_series(1, $1::integer) g
@@ -216,4 +221,3 @@ async def add(conn: Any, slug: str, **given: Any) -> int:
 async def rebuild(conn: Any, *ids: int) -> None:
     """Write the documents of these releases anew."""
     await conn.execute("select build_release_documents($1)", list(ids))
-

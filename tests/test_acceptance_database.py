@@ -145,7 +145,9 @@ async def refused_and_read(server: Served, session: ClientSession, warm: dict[st
     live = await get(session, server, "/live")
     assert (live.status, live.seconds < 0.5) == (200, True)
     print("stale reads, first then again:", [round(read.seconds, 2) for read in (*reads, *again)])
-    assert max(read.seconds for read in reads) < 4
+    # A read that got a connection waits for as long as a statement may take, once; the others are told sooner.
+    assert max(read.seconds for read in reads) < 13
+    assert sorted(read.seconds for read in again)[10] < 2
     assert {read.status for read in again} == {200}
     for refused in await asyncio.gather(*writing):
         assert refused.status == 503, refused

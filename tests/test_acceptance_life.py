@@ -139,6 +139,13 @@ async def test_a_second_start_on_the_same_port_is_refused_in_words(server: Serve
     assert (await server.stop())[0] == 0
 
 
+async def test_processes_that_start_at_once_on_a_new_data_directory_share_the_making_of_it(tmp_path: Path) -> None:
+    done = await asyncio.gather(*(asyncio.to_thread(run, tmp_path / "var", "migrate") for _ in range(4)))
+    assert [one.returncode for one in done] == [0] * 4, [one.stderr for one in done]
+    assert sorted("nothing to apply" in one.stdout for one in done) == [False, True, True, True]
+    assert not Cluster(tmp_path / "var").running()
+
+
 # systemd
 
 

@@ -61,14 +61,13 @@ FILTERS: dict[str, Callable[[Row], bool]] = {
     "year_to=1999": lambda r: r["year"] is not None and r["year"] <= 1999,
     "year_from=1990&year_to=1999": lambda r: 1990 <= (r["year"] or 0) <= 1999,
     "year_from=2001&year_to=2000": lambda _: False,
-    "genre=!1&type=tv&status=finished&season=winter,spring&year_from=1970&age_rating=!0&franchise=!1&tag=!5": lambda r: (
+    "genre=!1&type=tv&status=finished&season=winter,spring&year_from=1970&age_rating=!0&franchise=!1": lambda r: (
         1 not in r["genre_ids"]
         and (r["type"], r["status"]) == ("tv", "finished")
         and r["season"] in ("winter", "spring")
         and (r["year"] or 0) >= 1970
         and r["age_rating"] != "0+"
         and r["franchise_id"] != 1
-        and 5 not in r["tag_ids"]
     ),
 }
 ORDERS: dict[str, Callable[[Row], Any]] = {
@@ -92,7 +91,8 @@ async def api(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Async
 async def rows(api: Api) -> list[Row]:
     """What readers may see of it."""
     return await api.conn.fetch(
-        "select r.*, m.average_rating, m.popularity_score from releases r join popularity_metrics m on m.release_id = r.id"
+        "select r.*, m.average_rating, m.popularity_score"
+        " from releases r join popularity_metrics m on m.release_id = r.id"
         " where r.is_published and r.deleted_at is null"
     )
 
@@ -260,6 +260,7 @@ async def test_a_walk_by_cursor_sees_what_stays_put_once_while_rows_move_and_com
         visible = {r["id"] for r in await api.conn.fetch("select id from releases where visible")}
         moved: set[int] = set()
         seen: list[int] = []
+        added = 0
         async for page in api.walk("/releases?limit=20&sort=-updated", ReleasePage):
             seen += [release["id"] for release in page["results"]]
             await catalogue_seed.add(api.conn, f"new-{len(seen)}")
@@ -267,7 +268,8 @@ async def test_a_walk_by_cursor_sees_what_stays_put_once_while_rows_move_and_com
             touched = [seen[-1], *waiting[:1]]
             moved |= set(touched)
             await api.conn.execute("update releases set updated_at = now() where id = any ($1)", touched)
-            assert page["count"] == len(visible) + len(seen) // 20 - 1 if len(page["results"]) == 20 else True
+            added += 1
+            assert page["count"] == len(visible) + added - 1
     assert len(seen) == len(set(seen))
     assert visible - moved <= set(seen) <= visible
 

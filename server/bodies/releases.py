@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from server.database import Database
-from server.errors import NotFound, Unprocessable
+from server.errors import NotFound
 from server.http.answer import link, links, page_body
 from server.rules import cursors
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleaseFilters, ReleasesQuery

@@ -86,6 +86,10 @@ class Edge:
 
     async def _serve(self, request: web.Request, application: Serve, started: float) -> web.StreamResponse:
         request_id = self._request_id(request)
+        early = self._before_routing(request, request_id)
+        if early is not None:
+            self._finish(request, early, self._unmatched, request_id, started)
+            return early
         self._metrics.in_flight += 1
         try:
             response = await self._answer(request, application, request_id)
@@ -112,33 +116,33 @@ class Edge:
         # Unique, not secret.
         return f"{random.getrandbits(128):032x}"
 
+    def _before_routing(self, request: web.Request, request_id: str) -> web.Response | None:
+        """The answer to what needs no route: a body announced as too large, a browser's preflight. Else None."""
+        if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_BODY:
+            error = BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
+            return problems.response(error, _instance(request), request_id)
+        asks = request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in request.headers
+        return web.Response(status=204, headers=PREFLIGHT) if asks and self._origins else None
+
     async def _answer(self, request: web.Request, application: Serve, request_id: str) -> web.StreamResponse:
         try:
-            if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_BODY:
-                raise BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
-            if (
-                self._origins
-                and request.method == hdrs.METH_OPTIONS
-                and "Access-Control-Request-Method" in request.headers
-            ):
-                return web.Response(status=204, headers=PREFLIGHT)
             return await application(request)
         except YojohanError as error:
             if error.status >= 500 and error.__cause__ is not None:
                 reason = repr(error.__cause__)[:200]
                 log.warning("unavailable", extra={"request_id": request_id, "code": error.code, "reason": reason})
-            return problems.response(error, request.path, request_id)
+            return problems.response(error, _instance(request), request_id)
         except web.HTTPException as raised:
             ours = problems.from_aiohttp(raised)
-            return raised if ours is None else problems.response(ours, request.path, request_id)
+            return raised if ours is None else problems.response(ours, _instance(request), request_id)
         except TimeoutError:
             # Left alone, aiohttp answers an empty 504 and logs nothing.
-            return problems.response(DeadlineExceeded("This took too long.", retry_after=2), request.path, request_id)
+            late = DeadlineExceeded("This took too long.", retry_after=2)
+            return problems.response(late, _instance(request), request_id)
         except Exception:
             log.exception("request failed", extra={"request_id": request_id, "method": request.method})
-            return problems.response(
-                YojohanError("This is our fault; it has been written down."), request.path, request_id
-            )
+            ours = YojohanError("This is our fault; it has been written down.")
+            return problems.response(ours, _instance(request), request_id)
 
     def _finish(
         self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str, started: float
@@ -172,3 +176,8 @@ class Edge:
         if origin is not None and (origin in self._origins or "*" in self._origins):
             headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
             headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
+
+
+def _instance(request: web.BaseRequest) -> str:
+    # A URI reference: escaped as it was sent, so that no line break or odd character gets into a problem document.
+    return request.rel_url.raw_path

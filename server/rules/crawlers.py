@@ -6,7 +6,8 @@ import re
 from functools import lru_cache
 
 # Kept by hand. HTTP libraries (curl, okhttp, aiohttp …) are absent on purpose: players and apps are built on them.
-# Cubot is a brand of telephones. Each row: (what its user agent contains, why it does not count). The general words at the end catch the long tail.
+# Each row: (what its user agent contains, why it does not count). The general words at the end catch the long tail;
+# Cubot is a brand of telephones.
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"googlebot|google-inspectiontool|storebot-google|googleother|adsbot|mediapartners-google|apis-google", "search"),
     (r"bingbot|bingpreview|msnbot|adidxbot", "search"),

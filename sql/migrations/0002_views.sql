@@ -125,6 +125,8 @@ insert into trend_refresh (last_release_id) values (0);
 
 -- Who stands in the top now: the pass takes the rank from those that dropped out.
 create index popularity_metrics_ranked on popularity_metrics (release_id) where rank is not null;
+-- What a top is filled up with. The score would not do: that of a release nobody views any more is stale for a while.
+create index popularity_metrics_by_imported on popularity_metrics (imported_popularity, release_id);
 
 create table trending_lists (
     period text primary key,

@@ -191,7 +191,7 @@ async def served(data_dir: Path, *, releases: int = RELEASES, **settings: str) -
     try:
         if releases:
             path = catalogue(data_dir.parent / "catalogue.jsonl", releases)
-            done = await asyncio.to_thread(run, data_dir, "import", "native", str(path), **settings)
+            done = await asyncio.to_thread(run, data_dir, "import", "native", str(path), **settings)  # type: ignore[arg-type]
             assert done.returncode == 0, done.stderr
         yield server
     finally:

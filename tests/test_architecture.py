@@ -1,0 +1,279 @@
+"""The walls of the house: who may import whom, and the rules that keep a newcomer's reading short.
+
+`ROOMS` is the map. A file belongs to the longest room its module name begins with; it may import what its room lists
+(a name covers everything below it), the standard library, and itself. Whatever is not listed is a wall.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.cache import TABLE
+from server.settings import NAMES
+from sql.migrate import available
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("server", "actors", "handlers", "sql")
+EVERYTHING = ("",)
+# Third-party libraries that any room of the server's own may use for what they are for.
+FORMATS = ("msgspec", "orjson")
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    # Statements and what they return. Pure rules and plain values are welcome; HTTP, actors and Redis are not.
+    "sql": ("sql", "server.errors", "server.events", "server.rules", "asyncpg"),
+    # Whoever owns state. An actor is handed references to others, it never names their classes.
+    "actors": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "actors.base", "actors.jobs",
+    ),
+    # LISTEN is a conversation with the driver: a dedicated connection, its callback, its end.
+    "actors.invalidations": ("sql", "server.errors", "server.events", "server.database", "actors.base", "asyncpg"),
+    # The runtime beneath all actors.
+    "actors.base": ("server.errors",),
+    "actors.jobs": ("server.errors", "aiojobs"),
+    "actors.supervisor": ("server.errors", "actors.base"),
+    "actors.system": ("actors.base", "actors.jobs", "actors.supervisor"),
+    # Parse, ask, answer. Of the actors, only their messages.
+    "handlers": (
+        "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
+        "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
+    ),
+    # The bottom of the house: they know nobody.
+    "server.errors": (),
+    "server.events": ("msgspec",),
+    "server.settings": ("msgspec", "server.errors", "server.settings_values"),
+    "server.settings_values": ("msgspec", "server.errors"),
+    "server.rules": ("server.rules", "server.errors"),
+    "server.schemas": (*FORMATS, "server.schemas", "server.errors", "server.rules"),
+    # Examples of problem documents are made by what makes the documents.
+    "server.schemas.examples": (*FORMATS, "server.schemas", "server.errors", "server.http.problems"),
+    # What the cache keeps: bytes made from the database, without a request in sight.
+    "server.bodies": (
+        *FORMATS, "sql", "server.bodies", "server.cache", "server.database", "server.errors", "server.events",
+        "server.http.answer", "server.rules", "server.schemas",
+    ),
+    "server.http": (
+        *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
+        "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas", "server.settings",
+        "server.settings_values",
+    ),
+    "server.adapters": (
+        *FORMATS, "aiohttp", "redis", "server.adapters", "server.errors", "server.events", "server.settings",
+    ),
+    "server.cache": ("multidict", "server.errors", "server.settings_values"),
+    "server.database": (
+        "asyncpg", "orjson", "sql.migrate", "sql.query", "server.errors", "server.postgres", "server.settings",
+    ),
+    "server.postgres": ("server.postgres", "server.errors"),
+    "server.importing": (
+        *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
+    ),
+    "server.demo": ("sql", "server.demo", "server.importing", "server.schemas", "server.rules", "server.errors"),
+    # Names of everything that hangs on the application; types only.
+    "server.keys": (
+        "aiohttp", "actors", "server.cache", "server.database", "server.events", "server.health", "server.http",
+        "server.metrics", "server.settings",
+    ),
+    "server.metrics_sources": (
+        "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.metrics",
+    ),
+    # Everything else of `server` is built from the lower parts and stands below the composition root.
+    "server": (
+        *FORMATS, "aiohttp", "prometheus_client", "multidict", "uvloop", "server.errors", "server.events",
+        "server.settings", "server.settings_values", "server.http", "server.openapi_answers", "server.openapi_schemas",
+        "server.schemas", "server.rules", "server.postgres", "server.database", "sql",
+    ),
+    # The composition root, its table, and the commands: they may see everything.
+    "server.app": EVERYTHING,
+    "server.routes": EVERYTHING,
+    "server.commands": EVERYTHING,
+}  # fmt: skip
+
+# Only these may be reached from nowhere but the entry, the commands and the tests.
+ROOTS = {"server.app": ("run", "server.commands"), "server.routes": ("run", "server.app", "server.commands")}
+# A task somebody holds, awaits and cancels; everybody else asks an actor or a job runner.
+TASK_MAKERS = {
+    "actors.supervisor": "the actors' own tasks",
+    "server.database": "the keeper of the embedded PostgreSQL, cancelled where its server is left",
+    "server.health": "one check for all who ask at once",
+    "server.commands.serve": "the pulse for systemd, cancelled on the way out",
+    "server.importing.pipeline": "the next batch is read while this one is written; always awaited",
+}
+IMPURE = {
+    "asyncio", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "shutil",
+    "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib.request",
+}  # fmt: skip
+LONGEST_FILE, LONGEST_TEST, LONGEST_FUNCTION = 400, 500, 40
+# A table of metrics, written as code: to cut it in two would hide a row, not a thought.
+TABLES_AS_FUNCTIONS = {"server.metrics_sources.of_actors", "server.metrics_sources.collect"}
+UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {
+    module_name(path): path
+    for path in (ROOT / "run.py", *(path for room in OURS for path in sorted((ROOT / room).rglob("*.py"))))
+}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+def under(name: str, room: str) -> bool:
+    return not room or name == room or name.startswith(f"{room}.")
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of each import; the name is empty where a whole module is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which room is meant"
+            module = node.module or ""
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield (inner, "") if inner in MODULES else (module, alias.name)
+
+
+def foreign(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Imports that are not of the standard library."""
+    return (found for found in imported(tree) if found[0].split(".")[0] not in sys.stdlib_module_names)
+
+
+def room_of(name: str) -> str:
+    return max((room for room in ROOMS if under(name, room)), key=len)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "run"])
+def test_a_file_imports_only_what_its_room_may(name: str) -> None:
+    allowed = ROOMS[room_of(name)]
+    trespasses = {
+        module
+        for module, what in foreign(TREES[name])
+        if not any(under(module, one) for one in allowed) and (module, what) != ("server", "__version__")
+    }
+    assert trespasses == set()
+
+
+def test_the_map_names_no_room_that_is_not_there() -> None:
+    assert {room for room in ROOMS if not any(under(name, room) for name in MODULES)} == set()
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_the_composition_root_is_reached_only_from_the_entry(root: str) -> None:
+    importers = {name for name, tree in TREES.items() if any(module == root for module, _ in foreign(tree))}
+    assert {name for name in importers if not any(under(name, door) for door in ROOTS[root])} == set()
+
+
+def test_handlers_take_messages_of_actors_and_no_actor() -> None:
+    actors = {
+        node.name
+        for name, tree in TREES.items()
+        if under(name, "actors")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any("Actor" in ast.unparse(base) for base in node.bases)
+    }
+    assert len(actors) >= 4
+    taken = {
+        (name, what)
+        for name, tree in TREES.items()
+        if under(name, "handlers")
+        for module, what in foreign(tree)
+        if under(module, "actors") and (what in actors or not what)
+    }
+    assert taken == set()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if under(name, "server.rules")])
+def test_a_rule_is_pure(name: str) -> None:
+    touched = {module for module, _ in imported(TREES[name]) if any(under(module, one) for one in IMPURE)}
+    called = {
+        node.func.id
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("open", "print", "input")
+    }
+    asynchronous = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    assert (touched, called, asynchronous) == (set(), set(), [])
+
+
+def test_tasks_are_made_only_where_somebody_holds_them() -> None:
+    makers = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+            "create_task", "ensure_future",
+        )
+    }  # fmt: skip
+    assert makers == set(TASK_MAKERS)
+
+
+def texts() -> list[Path]:
+    """What people write here: code, statements, tests, documents."""
+    kinds = {".py", ".sql", ".md", ".toml", ".js", ".css", ".html", ".sh", ".yml", ".yaml"}
+    rooms = [ROOT / room for room in (*OURS, "tests", "docs", "deploy", ".ci")]
+    found = [path for room in rooms for path in room.rglob("*") if path.suffix in kinds]
+    return sorted([*found, ROOT / "run.py", ROOT / "Makefile", ROOT / "README.md", ROOT / "pyproject.toml"])
+
+
+def test_no_file_is_longer_than_one_sitting() -> None:
+    code = [path for path in texts() if path.suffix in (".py", ".sql")]
+    bounds = {path: LONGEST_TEST if path.is_relative_to(ROOT / "tests") else LONGEST_FILE for path in code}
+    assert [
+        str(path.relative_to(ROOT)) for path in code if len(path.read_text("utf-8").splitlines()) > bounds[path]
+    ] == []
+
+
+def test_no_function_is_longer_than_forty_lines() -> None:
+    long = {
+        f"{name}.{node.name}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body[-1].end_lineno is not None
+        and node.body[-1].end_lineno - node.lineno >= LONGEST_FUNCTION
+    }
+    assert long <= TABLES_AS_FUNCTIONS
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert [str(path.relative_to(ROOT)) for path in texts() if UNFINISHED.search(path.read_text("utf-8"))] == []
+
+
+def test_every_package_is_shipped() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    folders = {path.parent for name, path in MODULES.items() if name != "run"}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(
+        project["tool"]["setuptools"]["packages"]
+    )
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [name for name, tree in TREES.items() if tree.body and ast.get_docstring(tree) is None] == []
+
+
+def test_every_migration_is_numbered() -> None:
+    files = sorted(path.name for path in (ROOT / "sql" / "migrations").iterdir() if path.is_file())
+    assert files == [migration.name for migration in available()]
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    table = text[text.index("\n## Settings") :]
+    table = table[: table.index("\n## ", 5)]
+    documented = set(re.findall(r"^\| `([A-Z_]+)(?:<POLICY>)?` \|", table, flags=re.MULTILINE))
+    assert documented == {*NAMES, "CACHE_TTL_"}
+
+
+def test_every_cache_policy_is_documented() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8").upper()
+    assert [name for name in TABLE if f"`{name.upper()}`" not in text and f"CACHE_TTL_{name.upper()}" not in text] == []
