@@ -21,7 +21,7 @@ async def list_episodes(request: web.Request) -> web.StreamResponse:
     wanted = query(request, PageQuery)
     check_depth(wanted.limit, wanted.page)
     load = partial(bodies.of_release, request.app[DATABASE], name, wanted, reading.base(request))
-    return await reading.answer(request, "episodes", (name, wanted.limit, wanted.page), TAGS, load)
+    return await reading.answer(request, "episodes", (name, wanted.limit, wanted.page, wanted.cursor), TAGS, load)
 
 
 async def get_episode(request: web.Request) -> web.StreamResponse:

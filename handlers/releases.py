@@ -68,4 +68,4 @@ async def list_related_releases(request: web.Request) -> web.StreamResponse:
     wanted = query(request, PageQuery)
     check_depth(wanted.limit, wanted.page)
     load = partial(bodies.related, request.app[DATABASE], name, wanted, reading.base(request))
-    return await reading.answer(request, "related", (name, wanted.limit, wanted.page), LISTS, load)
+    return await reading.answer(request, "related", (name, wanted.limit, wanted.page, wanted.cursor), LISTS, load)

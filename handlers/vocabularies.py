@@ -19,21 +19,21 @@ async def list_genres(request: web.Request) -> web.StreamResponse:
     """GET /genres"""
     wanted = _page(request)
     load = partial(bodies.words, request.app[DATABASE], "genres", wanted, reading.base(request))
-    return await reading.answer(request, "vocabulary", ("genres", wanted.limit, wanted.page), TAGS, load)
+    return await reading.answer(request, "vocabulary", ("genres", wanted.limit, wanted.page, wanted.cursor), TAGS, load)
 
 
 async def list_tags(request: web.Request) -> web.StreamResponse:
     """GET /tags"""
     wanted = _page(request)
     load = partial(bodies.words, request.app[DATABASE], "tags", wanted, reading.base(request))
-    return await reading.answer(request, "vocabulary", ("tags", wanted.limit, wanted.page), TAGS, load)
+    return await reading.answer(request, "vocabulary", ("tags", wanted.limit, wanted.page, wanted.cursor), TAGS, load)
 
 
 async def list_franchises(request: web.Request) -> web.StreamResponse:
     """GET /franchises"""
     wanted = _page(request)
     load = partial(bodies.franchises, request.app[DATABASE], wanted, reading.base(request))
-    return await reading.answer(request, "franchise", (wanted.limit, wanted.page), TAGS, load)
+    return await reading.answer(request, "franchise", (wanted.limit, wanted.page, wanted.cursor), TAGS, load)
 
 
 async def get_franchise(request: web.Request) -> web.StreamResponse:

@@ -21,7 +21,11 @@ select r.slug from release_slugs s join releases r on r.id = s.release_id where 
 select id from releases where id = $1 and visible;
 
 -- name: resolve_slug
-select id from releases where slug = $1 and visible;
+-- A slug it once had names it, too.
+select id from releases where slug = $1 and visible
+union all
+select r.id from release_slugs s join releases r on r.id = s.release_id and r.visible where s.slug = $1
+limit 1;
 
 -- name: total
 select total from catalogue_totals where name = 'releases';

@@ -44,9 +44,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
         "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
     ),
-    # The bottom of the house: they know nobody.
+    # The bottom of the house: plain values, which know nobody but one another.
     "server.errors": (),
-    "server.events": ("msgspec",),
+    "server.events": ("msgspec", "server.metrics_histogram"),
+    "server.metrics_histogram": (),
     "server.settings": ("msgspec", "server.errors", "server.settings_values"),
     "server.settings_values": ("msgspec", "server.errors"),
     "server.rules": ("server.rules", "server.errors"),
@@ -56,7 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # What the cache keeps: bytes made from the database, without a request in sight.
     "server.bodies": (
         *FORMATS, "sql", "server.bodies", "server.cache", "server.database", "server.errors", "server.events",
-        "server.http.answer", "server.rules", "server.schemas",
+        "server.http.answer", "server.http.paging", "server.http.parse", "server.rules", "server.schemas",
     ),
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
@@ -87,7 +88,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server": (
         *FORMATS, "aiohttp", "prometheus_client", "multidict", "uvloop", "server.errors", "server.events",
         "server.settings", "server.settings_values", "server.http", "server.openapi_answers", "server.openapi_schemas",
-        "server.schemas", "server.rules", "server.postgres", "server.database", "sql",
+        "server.schemas", "server.rules", "server.metrics_histogram", "server.postgres", "server.database", "sql",
     ),
     # The composition root, its table, and the commands: they may see everything.
     "server.app": EVERYTHING,

@@ -15,6 +15,7 @@ from server.database import Database
 from server.errors import Fault, Unprocessable
 from server.events import Period
 from server.http.answer import links, page_body
+from server.http.parse import DEEPEST
 from server.rules.moments import rfc3339
 from server.schemas.queries import AnalyticsQuery, TopQuery
 from sql import analytics, releases, trends
@@ -81,7 +82,9 @@ async def views(database: Database, query: AnalyticsQuery, wanted: ViewsWanted, 
     if as_csv:
         return _csv(COLUMNS, (_values(row) for row in rows))
     given = {name.rstrip("_"): value for name, value in asdict(query).items() if name not in ("page", "format")}
-    following, before = links(base, given, query.limit, query.page, count if full else 0)
+    # Beyond the deepest page a question should be narrower.
+    more = full and (query.page + 1) * query.limit <= DEEPEST
+    following, before = links(base, given, query.limit, query.page, count if more else 0)
     shown = [_json(row, wanted.by_episode) for row in rows]
     return page_body(count, following, before, shown, estimate=not filtered)
 

@@ -10,7 +10,8 @@ import orjson
 from server.bodies.releases import known
 from server.database import Database
 from server.errors import Fault, NotFound, Unprocessable
-from server.http.answer import links, page_body
+from server.http.answer import page_body
+from server.http.paging import links_of, offset_of
 from server.schemas.queries import PageQuery, ScheduleQuery
 from sql import episodes
 from sql.episodes import Airing
@@ -24,8 +25,8 @@ async def of_release(database: Database, id_or_slug: str, query: PageQuery, base
     """A page of a release's episodes by ordinal."""
     async with database.connection() as conn:
         release_id = await known(conn, id_or_slug)
-        count, rows = await episodes.of_release(conn, release_id, query.limit, (query.page - 1) * query.limit)
-    following, before = links(base, {"limit": query.limit}, query.limit, query.page, count)
+        count, rows = await episodes.of_release(conn, release_id, query.limit, offset_of(query))
+    following, before = links_of(base, query, count)
     return page_body(count, following, before, rows)
 
 

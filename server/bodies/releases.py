@@ -10,13 +10,14 @@ from msgspec.structs import asdict
 from server.database import Database
 from server.errors import NotFound
 from server.http.answer import link, links, page_body
+from server.http.paging import links_of, offset_of
+from server.http.parse import DEEPEST
 from server.rules import cursors
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleaseFilters, ReleasesQuery
 from sql import release_list, releases, vocabularies
 from sql.query import Connection
 from sql.release_list import Choice, Filter
 
-DEEPEST = 10_000
 KEY_TYPES: dict[str, type] = {"updated": datetime, "year": int, "title": str, "rating": float, "popularity": float}
 
 
@@ -115,8 +116,8 @@ async def related(database: Database, id_or_slug: str, query: PageQuery, base: s
     """The other releases of the same franchise."""
     async with database.connection() as conn:
         release_id = await known(conn, id_or_slug)
-        count, rows = await releases.related(conn, release_id, query.limit, (query.page - 1) * query.limit)
-    following, before = links(base, {"limit": query.limit}, query.limit, query.page, count)
+        count, rows = await releases.related(conn, release_id, query.limit, offset_of(query))
+    following, before = links_of(base, query, count)
     return page_body(count, following, before, rows)
 
 

@@ -8,7 +8,8 @@ import orjson
 
 from server.database import Database
 from server.errors import NotFound
-from server.http.answer import links, page_body
+from server.http.answer import page_body
+from server.http.paging import links_of, offset_of
 from server.schemas.queries import PageQuery
 from sql import vocabularies
 
@@ -18,16 +19,16 @@ MOST_ENTRIES = 100
 async def words(database: Database, kind: Literal["genres", "tags"], query: PageQuery, base: str) -> bytes:
     """A page of genres or tags by name."""
     async with database.connection() as conn:
-        count, found = await vocabularies.words(conn, kind, query.limit, (query.page - 1) * query.limit)
-    following, before = links(base, {"limit": query.limit}, query.limit, query.page, count)
+        count, found = await vocabularies.words(conn, kind, query.limit, offset_of(query))
+    following, before = links_of(base, query, count)
     return page_body(count, following, before, [orjson.dumps(word).decode() for word in found])
 
 
 async def franchises(database: Database, query: PageQuery, base: str) -> bytes:
     """A page of franchises by name."""
     async with database.connection() as conn:
-        count, found = await vocabularies.franchises(conn, query.limit, (query.page - 1) * query.limit)
-    following, before = links(base, {"limit": query.limit}, query.limit, query.page, count)
+        count, found = await vocabularies.franchises(conn, query.limit, offset_of(query))
+    following, before = links_of(base, query, count)
     return page_body(count, following, before, [orjson.dumps(franchise).decode() for franchise in found])
 
 

@@ -28,6 +28,8 @@ LARGEST_BODY = 2**20
 # A body must keep coming: this long for the first bytes, and then at least this many bytes a second.
 BODY_PATIENCE = 10.0
 SLOWEST_BODY = 16_384
+# The deepest that pages by number lead: page × limit.
+DEEPEST = 10_000
 JSON_TYPES = ("application/json", "text/json", "application/x-ndjson")
 
 
@@ -123,7 +125,7 @@ def path_id(request: web.Request, name: str = "id") -> int:
     return int(text)
 
 
-def check_depth(limit: int, page: int, deepest: int = 10_000) -> None:
+def check_depth(limit: int, page: int, deepest: int = DEEPEST) -> None:
     """Unprocessable, naming the cursor, where `page × limit` leads too deep."""
     if page * limit > deepest:
         raise Unprocessable(

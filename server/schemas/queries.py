@@ -114,6 +114,7 @@ class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     limit: Limit = 20
     page: PageNumber = 1
+    cursor: Cursor = None
 
 
 class ScheduleQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
