@@ -44,7 +44,11 @@ class Invalidations(Actor[Any]):
     async def on_stop(self) -> None:
         """Leave."""
         if self._conn is not None and not self._conn.is_closed():
-            await self._conn.close(timeout=1)
+            try:
+                await self._conn.close(timeout=1)
+            except (TimeoutError, OSError):
+                # A database that does not answer must not hold up the stop.
+                self._conn.terminate()
 
     async def _listen(self) -> None:
         self._conn = None

@@ -102,6 +102,9 @@ class Supervisor:
                 return True
         self.stats.restarts += 1
         await self._pause(self._policy.pause(recent))
+        if self._stopping.is_set() and not self._ready.is_set():
+            # It never started, so there is nothing it could drain.
+            return True
         self.actor = self._factory()
         return False
 

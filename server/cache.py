@@ -25,6 +25,8 @@ OVERHEAD = 1200
 GZIP_FROM = 1024
 # How long after its time an answer may still serve while the database is away.
 STALE_IF_ERROR = 86_400.0
+# And how long a request that could be answered so waits for a fresh one.
+STALE_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +207,14 @@ class ResponseCache:
                 del self._flights[key]
 
     async def _load(self, flight: Flight, load: Load, policy: Policy, content_type: str) -> tuple[Entry, str]:
+        # With something to fall back on there is no need to wait for a database that does not answer.
+        patience = STALE_PATIENCE if self._entries.get(flight.key) is not None else None
         try:
-            entry = Entry(flight.key, await load(), content_type, policy, flight.tags)
+            async with asyncio.timeout(patience):
+                body = await load()
+            entry = Entry(flight.key, body, content_type, policy, flight.tags)
         except BaseException as error:
-            stale = self._stale(flight.key) if isinstance(error, Unavailable) else None
+            stale = self._stale(flight.key) if isinstance(error, (Unavailable, TimeoutError)) else None
             if stale is not None:
                 flight.future.set_result(stale)
                 return stale, "stale"

@@ -98,7 +98,7 @@ def load(environment: Mapping[str, str], dotenv: Path | None = None) -> Settings
     faults: list[str] = []
     from_file = read_dotenv(dotenv, faults) if dotenv is not None and dotenv.exists() else {}
     faults += unknown_in_file(from_file) + misspelt(environment)
-    given = from_file | {name: value for name, value in environment.items() if is_setting(name)}
+    given = {name: value for name, value in (from_file | dict(environment)).items() if is_setting(name)}
     values = with_files(given, faults)
     parsed: dict[str, Any] = {}
     for name, item in NAMES.items():

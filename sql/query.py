@@ -27,6 +27,8 @@ HEADER = re.compile(r"^-- name: (?P<name>[a-z_0-9]+)\s*$", re.MULTILINE)
 # By class of the driver, never by message text. InterfaceError covers a connection closed under our hands.
 UNREACHABLE: tuple[type[BaseException], ...] = (
     asyncpg.InterfaceError,
+    # The server's goodbye crossed our statement.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -77,23 +79,25 @@ class Query:
 
     async def fetch(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> list[asyncpg.Record]:
         """All rows."""
-        return await self._timed(conn.fetch, parameters, timeout)  # type: ignore[no-any-return]
+        return await self._timed(conn, conn.fetch, parameters, timeout)  # type: ignore[no-any-return]
 
     async def fetchrow(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> asyncpg.Record | None:
         """The first row, or None."""
-        return await self._timed(conn.fetchrow, parameters, timeout)
+        return await self._timed(conn, conn.fetchrow, parameters, timeout)
 
     async def fetchval(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> Any:
         """The first column of the first row, or None."""
-        return await self._timed(conn.fetchval, parameters, timeout)
+        return await self._timed(conn, conn.fetchval, parameters, timeout)
 
     async def execute(self, conn: Connection, *parameters: Any, timeout: float | None = None) -> int:
         """Run it; the number of rows it touched."""
-        status: str = await self._timed(conn.execute, parameters, timeout)
+        status: str = await self._timed(conn, conn.execute, parameters, timeout)
         last = status.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
-    async def _timed(self, run: Callable[..., Any], parameters: Sequence[Any], timeout: float | None) -> Any:
+    async def _timed(
+        self, conn: Connection, run: Callable[..., Any], parameters: Sequence[Any], timeout: float | None
+    ) -> Any:
         started = perf_counter()
         failed = True
         try:
@@ -101,6 +105,11 @@ class Query:
                 result = await run(self.text, *parameters, timeout=timeout)
             failed = False
             return result
+        except errors.DatabaseUnavailable as error:
+            # The driver says InterfaceError of a lost connection and of a call made wrongly; the latter is a bug.
+            if isinstance(error.__cause__, asyncpg.InterfaceError) and not conn.is_closed():
+                raise error.__cause__ from None
+            raise
         finally:
             Observer.report(self.name, perf_counter() - started, failed)
 

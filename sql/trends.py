@@ -62,7 +62,8 @@ async def run_pass(conn: Connection, now: datetime) -> list[Trend] | None:
     await QUERIES.wait_for_rollup.execute(conn, timeout=PATIENCE)
     positions = {row["period"]: row["left_before"] for row in await QUERIES.positions.fetch(conn)}
     hours = [row["hour"] for row in await QUERIES.take_touched_hours.fetch(conn)]
-    changed = await QUERIES.take_gains.fetchval(conn, hours, timeout=PATIENCE) if hours else []
+    days = sorted({hour.date() for hour in hours})
+    changed = await QUERIES.take_gains.fetchval(conn, hours, days, timeout=PATIENCE) if hours else []
     for period in PERIODS:
         await _move_window(conn, period, positions.get(period), left_before(now, period))
     trends = [await _read_top(conn, period, now) for period in PERIODS]

@@ -21,7 +21,8 @@ delete from trend_touched returning hour;
 select period, left_before from trend_positions;
 
 -- name: take_gains
--- Views that entered since the last pass: into the windows that still hold their hour, and into the totals.
+-- Views that entered since the last pass: into the windows that still hold their hour, and into the totals. $1 are the
+-- touched hours, $2 their days; spelled out, so that the planner sees how few of a year they are.
 with changed as materialized (
     select hour, release_id, views - trended as gain
     from view_hours
@@ -29,7 +30,7 @@ with changed as materialized (
 ), marked as (
     update view_hours v set trended = v.trended + c.gain
     from changed c
-    where v.episode_id = 0 and v.hour = c.hour and v.release_id = c.release_id
+    where v.episode_id = 0 and v.hour = c.hour and v.release_id = c.release_id and v.hour = any ($1::timestamptz[])
 ), entered as (
     insert into trend_windows as w (period, release_id, views, view_hours_sum)
     select p.period, c.release_id, sum(c.gain), sum(c.gain * hour_number(c.hour))
@@ -41,12 +42,11 @@ with changed as materialized (
 ), viewers as materialized (
     select d.day, d.release_id, d.unique_viewers - d.trended_viewers as gain
     from view_days d
-    where d.episode_id = 0 and d.unique_viewers <> d.trended_viewers
-      and d.day in (select distinct (hour at time zone 'UTC')::date from changed)
+    where d.episode_id = 0 and d.unique_viewers <> d.trended_viewers and d.day = any ($2::date[])
 ), viewers_marked as (
     update view_days d set trended_viewers = d.trended_viewers + v.gain
     from viewers v
-    where d.episode_id = 0 and d.day = v.day and d.release_id = v.release_id
+    where d.episode_id = 0 and d.day = v.day and d.release_id = v.release_id and d.day = any ($2::date[])
 ), totals as (
     update popularity_metrics m set
         total_views = m.total_views + g.views, unique_viewers = m.unique_viewers + g.viewers

@@ -34,7 +34,9 @@ class Filled:
 
     async def get(self, **query: Any) -> tuple[int, Any, Any]:
         async with self.server.client.get(PATH, params=query) as answer:
-            body = await (answer.json() if JSON in answer.content_type or "json" in answer.content_type else answer.text())
+            body = await (
+                answer.json() if JSON in answer.content_type or "json" in answer.content_type else answer.text()
+            )
             return answer.status, body, answer.headers
 
     async def all(self, **query: Any) -> list[dict[str, Any]]:
@@ -69,7 +71,13 @@ def direct(filled: Filled, interval: str, group_by: str, start: datetime, stop: 
             held[place] += value
     rows = []
     for (release, episode, bucket), (views, viewers, seconds, completion) in sorted(sums.items()):
-        row = {"release_id": release, "start": bucket, "views": views, "unique_viewers": viewers, "watch_seconds": seconds}
+        row = {
+            "release_id": release,
+            "start": bucket,
+            "views": views,
+            "unique_viewers": viewers,
+            "watch_seconds": seconds,
+        }
         row["average_completion"] = pytest.approx(completion / views, abs=0.0051)
         rows.append(row | ({"episode_id": episode} if group_by == "episode" else {}))
     return rows
@@ -96,7 +104,9 @@ async def fill(conn: Any) -> tuple[list[int], dict[int, list[int]], list[tuple[A
                     views = chance.randint(1, 9)
                     rows.append((hour, release, episode, views, chance.randint(1, views), views * 61, views * 33.3))
     await conn.executemany("insert into view_hours values ($1, $2, $3, $4, $5, $6, $7)", rows)
-    await conn.executemany("insert into view_days values ($1, $2, $3, $4, $5, $6, $7)", [(r[0].date(), *r[1:]) for r in rows])
+    await conn.executemany(
+        "insert into view_days values ($1, $2, $3, $4, $5, $6, $7)", [(r[0].date(), *r[1:]) for r in rows]
+    )
     return releases, episodes, rows
 
 
@@ -124,7 +134,10 @@ async def test_every_interval_and_grouping_equals_a_direct_computation(filled: F
         ({}, {}),
         ({"release_ids": [one, two]}, {"releases": [one, two]}),
         ({"episode_ids": some}, {"episodes": some}),
-        ({"release_ids": f"{one}", "episode_ids": f"{some[0]},{some[2]}"}, {"releases": [one], "episodes": [some[0], some[2]]}),
+        (
+            {"release_ids": f"{one}", "episode_ids": f"{some[0]},{some[2]}"},
+            {"releases": [one], "episodes": [some[0], some[2]]},
+        ),
     ]
     shapes = itertools.product(("hour", "day", "week", "month", "total"), ("release", "episode"), spans, filters)
     for interval, group_by, (asked, start, stop), (query, only) in shapes:
@@ -138,12 +151,22 @@ async def test_moments_take_in_the_hours_and_days_they_fall_into(filled: Filled)
     query = {"from": start.isoformat(), "to": stop.isoformat()}
     hourly = direct(filled, "hour", "release", start.replace(minute=0), stop.replace(minute=0) + timedelta(hours=1))
     assert parsed(await filled.all(interval="hour", **query)) == hourly
-    daily = direct(filled, "day", "release", start.replace(hour=0, minute=0), stop.replace(minute=0) + timedelta(days=1))
+    daily = direct(
+        filled, "day", "release", start.replace(hour=0, minute=0), stop.replace(minute=0) + timedelta(days=1)
+    )
     assert parsed(await filled.all(interval="day", **query)) == daily
-    exact = {"from": (today - timedelta(days=9)).isoformat(), "to": (today - timedelta(days=4)).isoformat().replace("+00:00", "Z")}
+    exact = {
+        "from": (today - timedelta(days=9)).isoformat(),
+        "to": (today - timedelta(days=4)).isoformat().replace("+00:00", "Z"),
+    }
     wanted = direct(filled, "day", "release", today - timedelta(days=9), today - timedelta(days=4))
     assert parsed(await filled.all(**exact)) == wanted
-    for wrong in ({"from": "2026-13-01"}, {"from": "2026-02-02", "to": "2026-01-01"}, {"from": "yesterday"}, {"to": "1500-01-01"}):
+    for wrong in (
+        {"from": "2026-13-01"},
+        {"from": "2026-02-02", "to": "2026-01-01"},
+        {"from": "yesterday"},
+        {"to": "1500-01-01"},
+    ):
         assert (await filled.get(**wrong))[0] == 422
     assert (await filled.get(**{"from": "2000-01-01", "to": "2026-01-01"}))[0] == 422
     for wrong in ({"interval": "year"}, {"limit": "101"}, {"release_ids": "x"}, {"page": "10000", "limit": "2"}):
@@ -193,7 +216,11 @@ async def test_csv_says_what_json_says(filled: Filled) -> None:
 async def test_what_touches_today_is_cached_for_seconds_and_the_past_for_minutes(filled: Filled) -> None:
     now = datetime.now(UTC)
     yesterday = f"{now - timedelta(days=1):%Y-%m-%d}"
-    live = [{}, {"interval": "hour", "from": f"{now:%Y-%m-%d}", "to": f"{now:%Y-%m-%dT%H:%M:%SZ}"}, {"to": f"{now:%Y-%m-%d}"}]
+    live = [
+        {},
+        {"interval": "hour", "from": f"{now:%Y-%m-%d}", "to": f"{now:%Y-%m-%dT%H:%M:%SZ}"},
+        {"to": f"{now:%Y-%m-%d}"},
+    ]
     past = [{"to": yesterday}, {"to": yesterday, "interval": "hour"}, {"to": f"{now:%Y-%m-%dT00:00:00Z}"}]
     for query in live:
         assert "max-age=5, s-maxage=10" in (await filled.get(**query))[2]["Cache-Control"], query

@@ -18,8 +18,8 @@ from server.events import ViewCounters
 from sql import views
 from tests.seeding import commit, event, hours_ago, roll_up_all, seed_episodes, seed_partitions, seed_releases
 
-LEVELS = """select 0::bigint as episode_id, m.* from (select release_id, viewer, duration_seconds, completion_percentage, viewed_at
-                                                     from view_metrics) m
+LEVELS = """select 0::bigint as episode_id, release_id, viewer, duration_seconds, completion_percentage, viewed_at
+            from view_metrics
             union all
             select episode_id, release_id, viewer, duration_seconds, completion_percentage, viewed_at
             from view_metrics where episode_id is not null"""
@@ -98,7 +98,9 @@ async def test_rollups_equal_a_direct_computation_after_random_batches_crashes_a
     assert await assert_exact(conn) > 500
 
 
-async def test_a_pass_that_is_cancelled_midway_leaves_nothing_and_the_next_takes_everything(conn: Any, dsn: str) -> None:
+async def test_a_pass_that_is_cancelled_midway_leaves_nothing_and_the_next_takes_everything(
+    conn: Any, dsn: str
+) -> None:
     chance = random.Random(3)
     await seed_partitions(conn)
     releases = await seed_releases(conn, 20)
@@ -187,7 +189,9 @@ async def test_a_batch_id_is_forgotten_after_four_days_once_it_is_rolled_up(conn
     batches = [uuid4() for _ in range(3)]
     for batch_id in batches:
         await commit(conn, event(release), event(987654321), batch_id=batch_id)
-    await conn.execute("update view_batches set committed_at = now() - interval '5 days' where batch_id <> $1", batches[2])
+    await conn.execute(
+        "update view_batches set committed_at = now() - interval '5 days' where batch_id <> $1", batches[2]
+    )
     await conn.execute("update view_batches set rolled_up = true where batch_id <> $1", batches[1])
     assert await views.trim_batches(conn, 10) == 1
     assert {row["batch_id"] for row in await conn.fetch("select batch_id from view_batches")} == set(batches[1:])

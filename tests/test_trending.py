@@ -28,13 +28,15 @@ async def add_views(conn: Any, hour: datetime, release_id: int, count: int, view
     """What a rollup does to the tables that a pass reads."""
     hour = hour.replace(minute=0, second=0, microsecond=0)
     await conn.execute(
-        """insert into view_hours as v (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
+        """insert into view_hours as v
+               (hour, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
            values ($1, $2, 0, $3, $4, 0, 0)
            on conflict (episode_id, hour, release_id) do update set views = v.views + excluded.views""",
         hour, release_id, count, viewers,
     )  # fmt: skip
     await conn.execute(
-        """insert into view_days as v (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
+        """insert into view_days as v
+               (day, release_id, episode_id, views, unique_viewers, watch_seconds, completion_sum)
            values ($1, $2, 0, $3, $4, 0, 0)
            on conflict (episode_id, day, release_id) do update set
                views = v.views + excluded.views, unique_viewers = v.unique_viewers + excluded.unique_viewers""",
@@ -73,7 +75,10 @@ async def assert_pass_is_exact(conn: Any, now: datetime) -> None:
         scored_month = found["month"].scores[place - 1] > 0
         assert metrics[release_id]["rank"] == (place if scored_month else None)
     totals = "select release_id, sum({}) as total from {} where episode_id = 0 group by 1"
-    for column, source in (("total_views", ("views", "view_hours")), ("unique_viewers", ("unique_viewers", "view_days"))):
+    for column, source in (
+        ("total_views", ("views", "view_hours")),
+        ("unique_viewers", ("unique_viewers", "view_days")),
+    ):
         sums = {row["release_id"]: row["total"] for row in await conn.fetch(totals.format(*source))}
         assert {i: row[column] for i, row in metrics.items()} == {i: sums.get(i, 0) for i in metrics}
 
@@ -96,7 +101,13 @@ async def test_passes_at_many_moments_equal_a_direct_computation(conn: Any, seed
             # Nobody made passes for long.
             now += timedelta(days=40)
         await assert_pass_is_exact(conn, now)
-        steps = [timedelta(minutes=1), timedelta(minutes=50), timedelta(hours=5), timedelta(hours=30), timedelta(days=4)]
+        steps = [
+            timedelta(minutes=1),
+            timedelta(minutes=50),
+            timedelta(hours=5),
+            timedelta(hours=30),
+            timedelta(days=4),
+        ]
         now += chance.choice([*steps, timedelta(hours=-3), timedelta(minutes=-10)])
     # On the hour itself, the edge of every window.
     await assert_pass_is_exact(conn, now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2))
@@ -119,7 +130,10 @@ async def test_views_while_a_pass_has_its_turn_are_counted_by_the_next_and_nobod
     releases = await seed_releases(conn, 30)
     now = datetime.now(UTC)
     for turn in range(4):
-        rows = [event(random.choice(releases), viewer=n % 7, viewed_at=hours_ago(random.uniform(0, 100))) for n in range(300)]
+        rows = [
+            event(random.choice(releases), viewer=n % 7, viewed_at=hours_ago(random.uniform(0, 100)))
+            for n in range(300)
+        ]
         await commit(conn, *rows)
         async with conn.transaction():
             await trends.run_pass(conn, now + timedelta(minutes=turn))

@@ -61,11 +61,14 @@ async def test_pages_walk_the_whole_list_of_at_most_a_thousand(conn: Any, dsn: s
 
 async def genres(conn: Any, names: list[str]) -> list[int]:
     return [
-        await conn.fetchval("insert into genres (slug, name, name_key) values ($1, $1, $1) returning id", name) for name in names
+        await conn.fetchval("insert into genres (slug, name, name_key) values ($1, $1, $1) returning id", name)
+        for name in names
     ]
 
 
-async def test_tops_of_every_period_count_views_and_leave_out_what_is_hidden(conn: Any, dsn: str, tmp_path: Path) -> None:
+async def test_tops_of_every_period_count_views_and_leave_out_what_is_hidden(
+    conn: Any, dsn: str, tmp_path: Path
+) -> None:
     await seed_partitions(conn)
     one, two, three = await seed_releases(conn, 3)
     (hidden,) = await seed_releases(conn, 1, visible=False)

@@ -11,8 +11,8 @@ from actors.view_buffer import RecordViews, ViewBuffer
 from server.database import Database
 from server.errors import Unavailable
 from server.events import ViewCounters
-from tests.seeding import event, seed_partitions, seed_releases
-from tests.test_rollup import assert_exact, roll_up_all
+from tests.seeding import event, roll_up_all, seed_partitions, seed_releases
+from tests.test_rollup import assert_exact
 
 CUT = """select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and pid <> pg_backend_pid() and application_name = 'yojohan'"""

@@ -37,6 +37,8 @@ SETTINGS: dict[str, str] = {
     "max_wal_size": "512MB",
     "min_wal_size": "64MB",
     "wal_compression": "pglz",
+    # After a crash the whole file system is flushed at once instead of every file by itself: a start, not a wait.
+    "recovery_init_sync_method": "syncfs",
     "max_wal_senders": "0",
     "wal_level": "minimal",
     # A week of logs, one file a weekday, each overwritten after a week.
