@@ -70,6 +70,7 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     app[keys.CACHE] = cache
     app[keys.POLICIES] = policies(dict(settings.cache_ttl))
     metrics.add(metrics_sources.of_cache(cache))
+    metrics.add(metrics_sources.of_logs(outside.request_log))
     _add_actors(app, settings, outside)
     _add_health(app, settings)
     _add_routes(app, edge, table())

@@ -195,6 +195,11 @@ class RequestLog:
         self._second = 0
         self._prefix = ""
 
+    @property
+    def dropped(self) -> int:
+        """Lines of any kind that were dropped because the sink was slower than the server."""
+        return self._writer.dropped
+
     def line(
         self, request_id: str, user_id: int | None, method: str, path: str, route: str, status: int, seconds: float,
         size: int, cache: str, client: str | None,

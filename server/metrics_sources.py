@@ -11,6 +11,7 @@ from actors.system import ActorSystem
 from server.cache import ResponseCache
 from server.database import Database
 from server.events import Trends, ViewCounters
+from server.logs import RequestLog
 from server.metrics import Source, counters, gauges, histogram
 
 
@@ -46,6 +47,15 @@ def of_cache(cache: ResponseCache) -> Source:
         yield GaugeMetricFamily("yojohan_cache_entries", "Entries held.", len(cache))
         yield CounterMetricFamily("yojohan_cache_evictions", "Entries that had to make room.", stats.evictions)
         yield CounterMetricFamily("yojohan_cache_invalidations", "Drops by tag.", stats.invalidations)
+
+    return collect
+
+
+def of_logs(request_log: RequestLog) -> Source:
+    """The log's writer."""
+
+    def collect() -> Iterator[Metric]:
+        yield CounterMetricFamily("yojohan_log_lines_dropped", "Log lines there was no room for.", request_log.dropped)
 
     return collect
 

@@ -25,6 +25,7 @@ from server import database
 from server.app import Outside, build
 from server.commands.demo_on_start import fill_if_empty
 from server.errors import ClusterError, Unavailable
+from server.http.protocol import Server
 from server.keys import EDGE, METRICS
 from server.logs import LogWriter, RequestLog, set_up
 from server.metrics import Metrics
@@ -71,12 +72,10 @@ def _require_c_parser() -> None:
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with the edge's short way put in front of the application."""
+    """aiohttp's runner with our server, which puts the edge in front of the application."""
 
     async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        server.request_handler = self.app[EDGE].front(server.request_handler)
-        return server
+        return Server(await super()._make_server(), self.app[EDGE])
 
 
 class _Server:

@@ -113,8 +113,21 @@ class Edge:
         sent = request.headers.get("X-Request-ID")
         if sent is not None and SANE_REQUEST_ID.match(sent):
             return sent
+        return Edge._new_id()
+
+    @staticmethod
+    def _new_id() -> str:
         # Unique, not secret.
         return f"{random.getrandbits(128):032x}"
+
+    def refuse(self, error: YojohanError) -> web.Response:
+        """The answer to what the HTTP parser would not take; there is no request to tell anything about."""
+        self._metrics.parse_errors += 1
+        request_id = self._new_id()
+        answer = problems.response(error, "", request_id)
+        answer.headers["X-Request-ID"] = request_id
+        answer.headers["Server"] = "Yojohan"
+        return answer
 
     def _before_routing(self, request: web.Request, request_id: str) -> web.Response | None:
         """The answer to what needs no route: a body announced as too large, a browser's preflight. Else None."""
@@ -165,7 +178,7 @@ class Edge:
             stats.route,
             response.status,
             seconds,
-            len(body) if isinstance(body, bytes) else 0,
+            len(body) if isinstance(body, bytes) and request.method != hdrs.METH_HEAD else 0,
             getattr(response, "cache", "none"),
             self._clients.for_log(self._clients.of(request)),
         )
