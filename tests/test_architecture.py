@@ -82,7 +82,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "server.metrics", "server.settings",
     ),
     "server.metrics_sources": (
-        "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.metrics",
+        "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
+        "server.metrics",
     ),
     # Everything else of `server` is built from the lower parts and stands below the composition root.
     "server": (
