@@ -39,7 +39,13 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     # Refused, reset, no such host, timed out while connecting.
     OSError,
 )
-SLOW: tuple[type[BaseException], ...] = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+# A deadlock is two writers in each other's way: the next try finds the way free.
+SLOW: tuple[type[BaseException], ...] = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    TimeoutError,
+)
 
 
 def ignore_timing(name: str, seconds: float, failed: bool) -> None:

@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from server.errors import DeadlineExceeded
 from server.importing.drafts import InvalidRowError, Item, Rejection, Row, prepare
 from server.importing.merge import merge
 from server.importing.planning import Fate, SourceFormat
@@ -41,7 +42,12 @@ BATCH_WEIGHT = 4 << 20
 VACUUM_EVERY = 16
 ATTEMPTS = 4
 # What another writer may do to us once; the batch is merged anew.
-PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
+PASSING = (
+    DeadlineExceeded,  # A deadlock: the connection of an import has no time limits.
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+)
 OUTCOMES: dict[str, Outcome] = {"create": "created", "update": "updated", "unchanged": "unchanged"}
 
 
