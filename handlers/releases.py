@@ -12,7 +12,7 @@ from server.errors import Fault, NotFound, Unprocessable
 from server.http import reading
 from server.http.answer import Answer, raw
 from server.http.parse import check_depth, query
-from server.keys import DATABASE
+from server.keys import DATABASE, RELEASES
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleasesQuery
 
 LISTS = ("releases",)
@@ -33,7 +33,7 @@ async def get_release(request: web.Request) -> web.StreamResponse:
     name = request.match_info["id"]
     if name.isascii() and name.isdigit() and len(name) <= 18:
         release_id = int(name)
-        load = partial(bodies.one, request.app[DATABASE], release_id)
+        load = partial(bodies.one, request.app[RELEASES], release_id)
         return await reading.answer(request, "release", release_id, ("releases", f"release:{release_id}"), load)
     try:
         load = partial(bodies.one_by_slug, request.app[DATABASE], name)

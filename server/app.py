@@ -21,7 +21,7 @@ from actors.upkeep import Upkeep
 from actors.view_buffer import ViewBuffer
 from handlers.pages import PAGES, load_pages
 from server import __version__, keys, metrics_sources
-from server.bodies import trending
+from server.bodies import releases, trending
 from server.cache import Entry, Policy, ResponseCache, policies
 from server.database import Database
 from server.events import Trends, ViewCounters, ViewerSalts
@@ -30,6 +30,7 @@ from server.http.client import ClientAddress
 from server.http.edge import Edge
 from server.http.parse import LARGEST_BODY
 from server.http.route import Route
+from server.loader import Loader
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.openapi import document
@@ -84,6 +85,7 @@ def _log_slow_query(name: str, seconds: float) -> None:
 def _add_database(app: web.Application, dsn: str) -> None:
     database = Database(dsn)
     app[keys.DATABASE] = database
+    app[keys.RELEASES] = Loader(partial(releases.many, database))
     app[keys.METRICS].add(metrics_sources.of_database(database))
 
     async def run(_: web.Application) -> AsyncIterator[None]:

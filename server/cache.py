@@ -141,8 +141,27 @@ class Flight:
     def __init__(self, key: Hashable, tags: tuple[str, ...]) -> None:
         self.key = key
         self.tags = tags
-        self.future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        # Made when the first caller joins: most loads have nobody waiting.
+        self.future: asyncio.Future[Entry] | None = None
         self.spoiled = False
+
+    def join(self) -> asyncio.Future[Entry]:
+        """What a further caller waits for. Shielded: one that goes away must not take the others along."""
+        if self.future is None:
+            self.future = asyncio.get_running_loop().create_future()
+        return asyncio.shield(self.future)
+
+    def land(self, entry: Entry) -> None:
+        """Give those who joined the entry."""
+        if self.future is not None:
+            self.future.set_result(entry)
+
+    def crash(self, error: BaseException) -> None:
+        """Give those who joined the error."""
+        if self.future is not None:
+            self.future.set_exception(error if isinstance(error, Exception) else Unavailable("Try again."))
+            # Those who joined may have gone; then nobody looks at the exception.
+            self.future.exception()
 
 
 @dataclass(slots=True)
@@ -195,7 +214,7 @@ class ResponseCache:
         flight = self._flights.get(key)
         if flight is not None:
             self.stats.joined += 1
-            return await asyncio.shield(flight.future), "joined"
+            return await flight.join(), "joined"
         self.stats.misses += 1
         flight = self._flights[key] = Flight(key, tags)
         self._loading.add(flight)
@@ -208,23 +227,20 @@ class ResponseCache:
 
     async def _load(self, flight: Flight, load: Load, policy: Policy, content_type: str) -> tuple[Entry, str]:
         # With something to fall back on there is no need to wait for a database that does not answer.
-        patience = STALE_PATIENCE if self._entries.get(flight.key) is not None else None
+        have = flight.key in self._entries
         try:
-            async with asyncio.timeout(patience):
-                body = await load()
+            body = await (asyncio.wait_for(load(), STALE_PATIENCE) if have else load())
             entry = Entry(flight.key, body, content_type, policy, flight.tags)
         except BaseException as error:
             stale = self._stale(flight.key) if isinstance(error, (Unavailable, TimeoutError)) else None
             if stale is not None:
-                flight.future.set_result(stale)
+                flight.land(stale)
                 return stale, "stale"
-            flight.future.set_exception(error if isinstance(error, Exception) else Unavailable("Try again."))
-            # Nobody may have joined; then nobody will look at the exception.
-            flight.future.exception()
+            flight.crash(error)
             raise
         if not flight.spoiled:
             self._store(entry)
-        flight.future.set_result(entry)
+        flight.land(entry)
         return entry, "miss"
 
     def _stale(self, key: Hashable) -> Entry | None:

@@ -15,7 +15,8 @@ from typing import Any
 import asyncpg
 import orjson
 
-from server.errors import ClusterError, DatabaseUnavailable, Overloaded
+from server.errors import ClusterError, DatabaseUnavailable, Overloaded, YojohanError
+from server.leases import Leases
 from server.postgres.cluster import DATABASE, Cluster
 from server.settings import Settings
 from sql.migrate import migrate
@@ -67,6 +68,7 @@ class Database:
         self.waited = 0.0
         self.acquired = 0
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._leases: Leases | None = None
 
     async def open(self) -> None:
         """Make the pool; connections are opened as they are needed."""
@@ -74,6 +76,7 @@ class Database:
             self.dsn, min_size=0, max_size=self.size, reset=_keep_session, init=_prepare_connection,
             server_settings=LIMITS, command_timeout=10, timeout=CONNECT_TIMEOUT, max_inactive_connection_lifetime=300,
         )  # fmt: skip
+        self._leases = Leases(self._pool, self.size, RELEASE_TIMEOUT)
 
     async def close(self, timeout: float = 3.0) -> None:
         """Close it, within `timeout` seconds whatever the server does."""
@@ -81,32 +84,21 @@ class Database:
             return
         try:
             async with asyncio.timeout(timeout):
+                if self._leases is not None:
+                    await self._leases.close()
                 await self._pool.close()
         except (TimeoutError, OSError, asyncpg.InterfaceError):
             self._pool.terminate()
-        self._pool = None
+        self._pool = self._leases = None
 
     @property
     def idle(self) -> int:
         """Open connections nobody uses."""
-        return self._pool.get_idle_size() if self._pool is not None else 0
+        return self._leases.idle if self._leases is not None else 0
 
-    @asynccontextmanager
-    async def connection(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+    def connection(self, timeout: float = ACQUIRE_TIMEOUT) -> Use:
         """A connection for one use. Overloaded if none is free in time, DatabaseUnavailable if there is no server."""
-        conn = await self._acquire(timeout)
-        self.in_use += 1
-        try:
-            yield conn
-        except asyncpg.InternalClientError as error:
-            # The server has just said goodbye: the driver has read that and does not yet call the connection closed.
-            conn.terminate()
-            raise DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
-        finally:
-            self.in_use -= 1
-            assert self._pool is not None
-            with translated():
-                await self._pool.release(conn, timeout=RELEASE_TIMEOUT)
+        return Use(self, timeout)
 
     @asynccontextmanager
     async def transaction(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
@@ -125,18 +117,50 @@ class Database:
                 await transaction.commit()
 
     async def _acquire(self, timeout: float) -> Connection:
-        if self._pool is None:
+        if self._leases is None:
             raise Overloaded("The server is stopping.")
         started = perf_counter()
         self.waiting += 1
         try:
             with translated():
-                conn = await self._pool.acquire(timeout=timeout)
+                conn = await self._leases.take(timeout)
         finally:
             self.waiting -= 1
             self.waited += perf_counter() - started
         self.acquired += 1
+        self.in_use += 1
         return conn
+
+    async def _give_back(self, conn: Connection, error: BaseException | None) -> None:
+        self.in_use -= 1
+        assert self._leases is not None
+        if isinstance(error, asyncpg.InternalClientError):
+            # The server has just said goodbye: the driver has read that and does not yet call the connection closed.
+            conn.terminate()
+        # What a client did wrong says nothing against the connection.
+        sound = error is None or (isinstance(error, YojohanError) and error.status < 500)
+        with translated():
+            await (self._leases.give_back(conn) if sound else self._leases.discard(conn))
+        if isinstance(error, asyncpg.InternalClientError):
+            raise DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
+
+
+class Use:
+    """One use of a connection: `async with database.connection() as conn`. A generator would cost twice as much."""
+
+    __slots__ = ("_conn", "_database", "_timeout")
+
+    def __init__(self, database: Database, timeout: float) -> None:
+        self._database = database
+        self._timeout = timeout
+        self._conn: Connection = None
+
+    async def __aenter__(self) -> Connection:
+        self._conn = await self._database._acquire(self._timeout)  # noqa: SLF001 - two halves of one thing
+        return self._conn
+
+    async def __aexit__(self, _: type[BaseException] | None, error: BaseException | None, __: object) -> None:
+        await self._database._give_back(self._conn, error)  # noqa: SLF001 - as above
 
 
 async def connect(dsn: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:

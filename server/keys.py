@@ -12,6 +12,7 @@ from server.events import Trends, ViewerSalts
 from server.health import Health
 from server.http.client import ClientAddress
 from server.http.edge import Edge
+from server.loader import Loader
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -27,3 +28,4 @@ SALTS = web.AppKey("salts", ViewerSalts)
 VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
 OPENAPI = web.AppKey("openapi", Entry)
 EDGE = web.AppKey("edge", Edge)
+RELEASES = web.AppKey("releases", Loader[int, bytes])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib import resources
 from time import perf_counter
 from typing import Any
@@ -58,17 +57,39 @@ class Observer:
     report: Callable[[str, float, bool], None] = staticmethod(ignore_timing)
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours; whatever is a fault of ours passes through and becomes a 500."""
+class Translation:
+    """Turns the driver's errors into ours; whatever is a fault of ours passes through and becomes a 500."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, SLOW):
+            raise errors.DeadlineExceeded("The database took too long.", retry_after=2) from error
+        if isinstance(error, asyncpg.DataError):
+            raise errors.Unprocessable("A value is outside what can be stored.") from error
+        if isinstance(error, UNREACHABLE):
+            raise errors.DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
+
+
+TRANSLATION = Translation()
+
+
+def translated() -> Translation:
+    """`with translated():` around whatever talks to the driver. One object serves all; generators would cost more."""
+    return TRANSLATION
+
+
+def is_lost(conn: Connection) -> bool:
+    """Whether the connection is gone. Of one that the pool took back meanwhile even the question is an error."""
     try:
-        yield
-    except SLOW as error:
-        raise errors.DeadlineExceeded("The database took too long.", retry_after=2) from error
-    except asyncpg.DataError as error:
-        raise errors.Unprocessable("A value is outside what can be stored.") from error
-    except UNREACHABLE as error:
-        raise errors.DatabaseUnavailable("The database is away; try again soon.", retry_after=2) from error
+        return bool(conn.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 class Query:
@@ -113,7 +134,7 @@ class Query:
             return result
         except errors.DatabaseUnavailable as error:
             # The driver says InterfaceError of a lost connection and of a call made wrongly; the latter is a bug.
-            if isinstance(error.__cause__, asyncpg.InterfaceError) and not conn.is_closed():
+            if isinstance(error.__cause__, asyncpg.InterfaceError) and not is_lost(conn):
                 raise error.__cause__ from None
             raise
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sql import release_list
@@ -19,10 +20,9 @@ class Release:
     release: str
 
 
-async def get(conn: Connection, release_id: int) -> Release | None:
-    """A visible release by id."""
-    row = await QUERIES.get_release.fetchrow(conn, release_id)
-    return None if row is None else Release(*row)
+async def get_many(conn: Connection, release_ids: Sequence[int]) -> dict[int, str]:
+    """The JSON of the visible releases among these, by id."""
+    return {row["id"]: row["release"] for row in await QUERIES.get_releases.fetch(conn, list(release_ids))}
 
 
 async def get_by_slug(conn: Connection, slug: str) -> Release | None:

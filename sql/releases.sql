@@ -1,9 +1,9 @@
--- name: get_release
-select r.slug, release_json(d.document, m) as release
-from releases r
+-- name: get_releases
+select r.id, release_json(d.document, m) as release
+from unnest($1::bigint[]) as wanted (id)
+join releases r on r.id = wanted.id and r.visible
 join release_documents d on d.release_id = r.id
-left join popularity_metrics m on m.release_id = r.id
-where r.id = $1 and r.visible;
+left join popularity_metrics m on m.release_id = r.id;
 
 -- name: get_release_by_slug
 select r.slug, release_json(d.document, m) as release

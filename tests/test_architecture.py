@@ -57,7 +57,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # What the cache keeps: bytes made from the database, without a request in sight.
     "server.bodies": (
         *FORMATS, "sql", "server.bodies", "server.cache", "server.database", "server.errors", "server.events",
-        "server.http.answer", "server.http.paging", "server.http.parse", "server.rules", "server.schemas",
+        "server.http.answer", "server.http.paging", "server.http.parse", "server.loader", "server.rules",
+        "server.schemas",
     ),
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
@@ -69,8 +70,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
-        "asyncpg", "orjson", "sql.migrate", "sql.query", "server.errors", "server.postgres", "server.settings",
+        "asyncpg", "orjson", "sql.migrate", "sql.query", "server.errors", "server.leases", "server.postgres",
+        "server.settings",
     ),
+    "server.leases": ("asyncpg", "sql.query"),
+    "server.loader": (),
     "server.postgres": ("server.postgres", "server.errors"),
     "server.importing": (
         *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
@@ -79,7 +83,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Names of everything that hangs on the application; types only.
     "server.keys": (
         "aiohttp", "actors", "server.cache", "server.database", "server.events", "server.health", "server.http",
-        "server.metrics", "server.settings",
+        "server.loader", "server.metrics", "server.settings",
     ),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
@@ -103,6 +107,8 @@ ROOTS = {"server.app": ("run", "server.commands"), "server.routes": ("run", "ser
 TASK_MAKERS = {
     "actors.supervisor": "the actors' own tasks",
     "server.database": "the keeper of the embedded PostgreSQL, cancelled where its server is left",
+    "server.leases": "connections on their way back to the pool; held in a set and awaited at the end",
+    "server.loader": "queries under way; held in a set, and they end by themselves",
     "server.health": "one check for all who ask at once",
     "server.commands.serve": "the pulse for systemd, cancelled on the way out",
     "server.importing.pipeline": "the next batch is read while this one is written; always awaited",

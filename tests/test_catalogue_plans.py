@@ -123,7 +123,7 @@ async def test_the_deepest_page_that_may_be_asked_for_costs_milliseconds(conn: A
 
 NOON = datetime(2026, 5, 4, tzinfo=UTC)
 STATEMENTS: list[tuple[Any, list[Any]]] = [
-    (releases.QUERIES.get_release, [300]),
+    (releases.QUERIES.get_releases, [[300, 301]]),
     (releases.QUERIES.get_release_by_slug, ["release-100"]),
     (releases.QUERIES.current_slug, ["old"]),
     (releases.QUERIES.resolve, [300]),

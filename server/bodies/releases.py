@@ -12,6 +12,7 @@ from server.errors import NotFound
 from server.http.answer import link, links, page_body
 from server.http.paging import links_of, offset_of
 from server.http.parse import DEEPEST
+from server.loader import Loader
 from server.rules import cursors
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleaseFilters, ReleasesQuery
 from sql import release_list, releases, vocabularies
@@ -69,13 +70,22 @@ def _links(query: ReleasesQuery, base: str, rows: list[release_list.Row], count:
     return following, before
 
 
-async def one(database: Database, release_id: int) -> bytes:
-    """A release by id."""
+ReleaseLoader = Loader[int, bytes]
+
+
+async def many(database: Database, release_ids: list[int]) -> dict[int, bytes]:
+    """Releases by id; what a loader fetches."""
     async with database.connection() as conn:
-        found = await releases.get(conn, release_id)
+        found = await releases.get_many(conn, release_ids)
+    return {release_id: text.encode() for release_id, text in found.items()}
+
+
+async def one(loader: ReleaseLoader, release_id: int) -> bytes:
+    """A release by id."""
+    found = await loader.get(release_id)
     if found is None:
         raise NotFound("There is no such release.")
-    return found.release.encode()
+    return found
 
 
 async def one_by_slug(database: Database, slug: str) -> bytes:
