@@ -85,7 +85,7 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
         "analyze": NOTHING,
     },
     "releases": {
-        "get_releases": ("id", "release"),
+        "get_releases": "id release",
         "get_release_by_slug": releases.Release,
         "current_slug": VALUE,
         "resolve": VALUE,
