@@ -22,7 +22,7 @@ class Rollup(Actor[Any]):
     """Rolls up what was committed since; passes follow each other without a pause while much is waiting."""
 
     name = "rollup"
-    interval = 1.5
+    interval = 2.5
     first_tick = 0.1
 
     def __init__(self, database: Database, counters: ViewCounters) -> None:

@@ -61,7 +61,7 @@ class ViewBuffer(BatchActor[RecordViews]):
     capacity: ClassVar[int] = 50_000
     capacity_bytes: ClassVar[int] = 32 * 2**20
     batch: ClassVar[int] = 5_000
-    linger: ClassVar[float] = 0.015
+    linger: ClassVar[float] = 0.008
 
     def __init__(self, database: Database, counters: ViewCounters) -> None:
         self._database = database
