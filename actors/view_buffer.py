@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import ClassVar
 from uuid import UUID, uuid4
 
-from actors.base import ActorRef, BatchActor, Request
+from actors.base import BatchActor, Request
 from server.database import Database
 from server.errors import Unavailable
 from server.events import ViewCounters
@@ -47,11 +47,6 @@ class RecordViews(Request[ViewsRecorded]):
 
 
 ONE_ACCEPTED = ViewsRecorded(1, 0, 0)
-
-
-def record(ref: ActorRef[RecordViews], rows: Sequence[ViewRow], timeout: float) -> asyncio.Future[ViewsRecorded]:
-    """Ask the view buffer to commit the events of one request."""
-    return ref.ask(RecordViews(rows), timeout=timeout, weight=len(rows), size=len(rows) * EVENT_BYTES)  # type: ignore[return-value]
 
 
 class ViewBuffer(BatchActor[RecordViews]):
