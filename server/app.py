@@ -58,6 +58,7 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     """The application, complete but not started."""
     metrics = Metrics(_log_slow_query, settings.slow_query_ms / 1000)
     Observer.report = metrics.observe_query
+    # The parser of the setting lets through these three words only, which its type does not say.
     clients = ClientAddress(settings.trusted_proxies, settings.log_client_address)  # type: ignore[arg-type]
     cache = ResponseCache(settings.cache_max_bytes)
     edge = Edge(metrics, outside.request_log, clients, settings.cors_origins, cache)

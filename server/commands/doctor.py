@@ -89,6 +89,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         for name, check in DATABASE_CHECKS.items():
             yield await _of_database(name, check, conn, opened)
     for name, look in OUTSIDE_CHECKS.items():
+        # mypy cannot infer a lambda that binds the loop's variable by a default.
         yield await guarded(name, lambda look=look: look(settings))  # type: ignore[misc]
 
 

@@ -121,6 +121,7 @@ def release(work: Work, part: int, seed: int, calendar: Calendar, *, shorter: bo
     kind = kind_of(rng, work, name, status)
     count = how_many(rng, kind, shorter=shorter)
     first, drafts = broadcast(rng, kind, count, status, work.year + part, calendar)
+    # One of the four words; the function's own type is plain text.
     season: Season = season_of(first)  # type: ignore[assignment]
     return ReleaseDraft(
         title=title,
