@@ -20,7 +20,7 @@ from actors.trending import TrendingCalculator
 from actors.upkeep import Upkeep
 from actors.view_buffer import ViewBuffer
 from handlers.pages import PAGES, load_pages
-from server import __version__, keys, metrics_sources
+from server import __version__, api_tokens, keys, metrics_sources
 from server.bodies import releases, trending
 from server.cache import Entry, Policy, ResponseCache, policies
 from server.database import Database
@@ -28,13 +28,18 @@ from server.events import Trends, ViewCounters, ViewerSalts
 from server.health import Check, Health, Probe, disk_probe
 from server.http.client import ClientAddress
 from server.http.edge import Edge
+from server.http.guard import guard
 from server.http.parse import LARGEST_BODY
 from server.http.route import Route
+from server.identity import AccessTokens, Identities, Revocations
 from server.loader import Loader
 from server.logs import RequestLog
+from server.meter import Meter
 from server.metrics import Metrics
 from server.openapi import document
+from server.policies import API_LIMIT, limits
 from server.routes import API, table
+from server.secret_key import secret_keys
 from server.settings import Settings
 from sql.query import Observer
 
@@ -61,13 +66,17 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     # The parser of the setting lets through these three words only, which its type does not say.
     clients = ClientAddress(settings.trusted_proxies, settings.log_client_address)  # type: ignore[arg-type]
     cache = ResponseCache(settings.cache_max_bytes)
-    edge = Edge(metrics, outside.request_log, clients, settings.cors_origins, cache)
     app = web.Application(client_max_size=LARGEST_BODY)
+    app[keys.METER] = meter = Meter(limits(settings))
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
     app[keys.CLIENTS] = clients
     app[PAGES] = load_pages()
     _add_database(app, outside.dsn)
+    app[keys.IDENTITIES] = identities = _identities(app, settings)
+    edge = Edge(
+        metrics, outside.request_log, clients, settings.cors_origins, cache, identities, meter, meter.limits[API_LIMIT]
+    )
     app[keys.EDGE] = edge
     app[keys.CACHE] = cache
     app[keys.POLICIES] = policies(dict(settings.cache_ttl))
@@ -79,6 +88,11 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     return app
 
 
+def _identities(app: web.Application, settings: Settings) -> Identities:
+    tokens = AccessTokens(secret_keys(settings))
+    return Identities(tokens, Revocations(), partial(api_tokens.find, app[keys.DATABASE]))
+
+
 def _log_slow_query(name: str, seconds: float) -> None:
     log.warning("slow query", extra={"query": name, "duration_ms": round(seconds * 1000, 1)})
 
@@ -86,6 +100,7 @@ def _log_slow_query(name: str, seconds: float) -> None:
 def _add_database(app: web.Application, dsn: str) -> None:
     database = Database(dsn)
     app[keys.DATABASE] = database
+    app[keys.BELL] = database.bell
     app[keys.RELEASES] = Loader(partial(releases.many, database))
     app[keys.METRICS].add(metrics_sources.of_database(database))
 
@@ -148,9 +163,10 @@ def _add_routes(app: web.Application, edge: Edge, routes: tuple[Route, ...]) -> 
     app[keys.OPENAPI] = Entry("openapi", body, "application/json", OPENAPI_POLICY, ("openapi",))
     for route in routes:
         stats = app[keys.METRICS].route(route.method, route.path)
+        handler = guard(route, app[keys.METER])
         # A trailing slash is answered as without it.
         for path in (route.path, f"{route.path}/"):
-            added = app.router.add_route(route.method, path, route.handler)
+            added = app.router.add_route(route.method, path, handler)
             edge.routes[added] = stats
             if route.method == "GET":
-                edge.routes[app.router.add_route("HEAD", path, route.handler)] = stats
+                edge.routes[app.router.add_route("HEAD", path, handler)] = stats

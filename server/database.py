@@ -16,10 +16,12 @@ import asyncpg
 import orjson
 
 from server.errors import ClusterError, DatabaseUnavailable, Overloaded, YojohanError
+from server.events import Bell
 from server.leases import Leases
 from server.postgres.cluster import DATABASE, Cluster
 from server.settings import Settings
 from sql.migrate import migrate
+from sql.outbox import PUBLISHED
 from sql.query import UNREACHABLE, Connection, translated
 
 ACQUIRE_TIMEOUT = 1.0
@@ -67,6 +69,7 @@ class Database:
         self.waiting = 0
         self.waited = 0.0
         self.acquired = 0
+        self.bell = Bell()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._leases: Leases | None = None
 
@@ -102,7 +105,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
-        """A connection inside a transaction."""
+        """A connection inside a transaction. Its commit rings the bell if something was put into the outbox."""
+        PUBLISHED.set(False)
         async with self.connection(timeout) as conn:
             with translated():
                 transaction = conn.transaction()
@@ -115,6 +119,8 @@ class Database:
                 raise
             with translated():
                 await transaction.commit()
+        if PUBLISHED.get():
+            self.bell.ring()
 
     async def _acquire(self, timeout: float) -> Connection:
         if self._leases is None:

@@ -5,6 +5,7 @@
     │   └── MalformedBody             400 malformed_body
     ├── Unauthenticated               401 unauthenticated
     ├── Forbidden                     403 forbidden
+    │   └── InsufficientScope         403 insufficient_scope
     ├── NotFound                      404 not_found
     ├── MethodNotAllowed              405 method_not_allowed
     ├── NotAcceptable                 406 not_acceptable
@@ -83,8 +84,10 @@ class Unauthenticated(YojohanError):
     status = 401
     code = "unauthenticated"
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="yojohan"'})
+    def __init__(self, detail: str = "", *, error: str = "") -> None:
+        # RFC 6750: `error` says what is wrong with a token, and is absent where there was none.
+        said = f', error="{error}"' if error else ""
+        super().__init__(detail, headers={"WWW-Authenticate": f'Bearer realm="yojohan"{said}'})
 
 
 class Forbidden(YojohanError):
@@ -92,6 +95,16 @@ class Forbidden(YojohanError):
 
     status = 403
     code = "forbidden"
+
+
+class InsufficientScope(Forbidden):
+    """This token may not do that"""
+
+    code = "insufficient_scope"
+
+    def __init__(self, detail: str = "", *, scope: str = "") -> None:
+        super().__init__(detail)
+        self.headers["WWW-Authenticate"] = f'Bearer realm="yojohan", error="insufficient_scope", scope="{scope}"'
 
 
 class NotFound(YojohanError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -60,3 +60,15 @@ class Trends:
     passes: int = 0
     pass_seconds: float = 0.0
     pass_wal_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Bell:
+    """Rung after a commit that wrote to the outbox; whoever reads the outbox listens. Prompt, never certain."""
+
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def ring(self) -> None:
+        """Tell all listeners; each takes no time and raises nothing."""
+        for listener in self.listeners:
+            listener()

@@ -8,11 +8,13 @@ from actors.base import ActorRef
 from actors.view_buffer import RecordViews
 from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
-from server.events import Trends, ViewerSalts
+from server.events import Bell, Trends, ViewerSalts
 from server.health import Health
 from server.http.client import ClientAddress
 from server.http.edge import Edge
+from server.identity import Identities
 from server.loader import Loader
+from server.meter import Meter
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -29,3 +31,6 @@ VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
 OPENAPI = web.AppKey("openapi", Entry)
 EDGE = web.AppKey("edge", Edge)
 RELEASES = web.AppKey("releases", Loader[int, bytes])
+IDENTITIES = web.AppKey("identities", Identities)
+METER = web.AppKey("meter", Meter)
+BELL = web.AppKey("bell", Bell)

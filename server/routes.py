@@ -24,7 +24,7 @@ EVENT = {
 @cache
 def table() -> tuple[Route, ...]:
     """All routes. Where two could match, the one further up wins."""
-    return (*operational(), *catalogue(), *watched())
+    return (*operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared())
 
 
 def operational() -> tuple[Route, ...]:
@@ -72,3 +72,23 @@ def watched() -> tuple[Route, ...]:
         Route(method="GET", path=f"{API}/analytics/top", handler=analytics.list_top, tag="Analytics", summary="What was watched most", query=queries.TopQuery, answer=analytics_answers.Top, media_types=JSON_OR_CSV, cached=True),
         Route(method="GET", path=f"{API}/recommendations/trending", handler=recommendations.list_trending, tag="Recommendations", summary="What is watched right now", query=queries.TrendingQuery, answer=analytics_answers.Trending, cached=True, errors=(errors.Unavailable,)),
     )  # fmt: skip
+
+
+def accounts() -> tuple[Route, ...]:
+    """Signing up, in and out; sessions and tokens."""
+    return ()
+
+
+def people() -> tuple[Route, ...]:
+    """Profiles, statistics, what happened."""
+    return ()
+
+
+def library() -> tuple[Route, ...]:
+    """What people keep and how far they have watched."""
+    return ()
+
+
+def shared() -> tuple[Route, ...]:
+    """Long work, subscriptions, limits, and what administrators see of the outbox."""
+    return ()

@@ -36,6 +36,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "actors.invalidations": ("sql", "server.errors", "server.events", "server.database", "actors.base", "asyncpg"),
     # The runtime beneath all actors.
     "actors.base": ("server.errors",),
+    # One class, one file: what a consumer of the outbox does is said in SQL, or through a port.
+    "actors.consumers": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters",
+        "actors.consumers",
+    ),
+    "actors.rate_limiter": ("server.errors", "server.meter", "actors.base"),
     "actors.jobs": ("server.errors", "aiojobs"),
     "actors.supervisor": ("server.errors", "actors.base"),
     "actors.system": ("actors.base", "actors.jobs", "actors.supervisor"),
@@ -43,6 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers": (
         "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
         "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
+        "server.identity", "server.meter",
     ),
     # The bottom of the house: plain values, which know nobody but one another.
     "server.errors": (),
@@ -63,15 +70,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
         "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas", "server.settings",
-        "server.settings_values",
+        "server.settings_values", "server.identity", "server.meter",
     ),
     "server.adapters": (
         *FORMATS, "aiohttp", "redis", "server.adapters", "server.errors", "server.events", "server.settings",
     ),
+    # Who is asking, and what it costs them.
+    "server.identity": ("jwt", "server.errors"),
+    "server.meter": ("server.rules",),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
-        "asyncpg", "orjson", "sql.migrate", "sql.query", "server.errors", "server.leases", "server.postgres",
-        "server.settings",
+        "asyncpg", "orjson", "sql.migrate", "sql.outbox", "sql.query", "server.errors", "server.events",
+        "server.leases", "server.postgres", "server.settings",
     ),
     "server.leases": ("asyncpg", "sql.query"),
     "server.loader": (),
@@ -83,7 +93,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Names of everything that hangs on the application; types only.
     "server.keys": (
         "aiohttp", "actors", "server.cache", "server.database", "server.events", "server.health", "server.http",
-        "server.loader", "server.metrics", "server.settings",
+        "server.identity", "server.loader", "server.meter", "server.metrics", "server.settings",
     ),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
@@ -94,6 +104,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *FORMATS, "aiohttp", "prometheus_client", "multidict", "uvloop", "server.errors", "server.events",
         "server.settings", "server.settings_values", "server.http", "server.openapi_answers", "server.openapi_schemas",
         "server.schemas", "server.rules", "server.metrics_histogram", "server.postgres", "server.database", "sql",
+        "server.identity", "server.meter",
     ),
     # The composition root, its table, and the commands: they may see everything.
     "server.app": EVERYTHING,

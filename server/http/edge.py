@@ -17,12 +17,16 @@ from multidict import CIMultiDict
 
 from server.cache import ResponseCache
 from server.errors import BodyTooLarge, DeadlineExceeded, YojohanError
-from server.http import problems
+from server.http import problems, quotas
 from server.http.answer import Answer, send
 from server.http.client import ClientAddress
+from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, REFUSED, charge, client_key
 from server.http.parse import LARGEST_BODY
+from server.identity import Identities
 from server.logs import RequestLog
+from server.meter import Meter
 from server.metrics import Metrics, RouteStats
+from server.rules.limits import Charge, Limit, address_key, user_key
 
 log = logging.getLogger("yojohan.http")
 
@@ -40,7 +44,12 @@ PREFLIGHT = {
     ),
     "Access-Control-Max-Age": "7200",
 }
-CORS_EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+CORS_EXPOSED = (
+    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
+    "X-RateLimit-Reset, X-Request-ID"
+)
+# Health, metrics and pages are for operators: no limit ever stands before them.
+LIMITED = "/api/"
 
 
 class Edge:
@@ -58,6 +67,9 @@ class Edge:
         clients: ClientAddress,
         cors_origins: Sequence[str],
         cache: ResponseCache,
+        identities: Identities,
+        meter: Meter,
+        general: Limit,
     ) -> None:
         self.routes: dict[web.AbstractRoute, RouteStats] = {}
         self._metrics = metrics
@@ -65,6 +77,10 @@ class Edge:
         self._clients = clients
         self._origins = frozenset(cors_origins)
         self._cache = cache
+        self._identities = identities
+        self._meter = meter
+        # The limit before every request of the API, or None where RATE_LIMIT_MAX=0 switched it off.
+        self._general = general if general.quota else None
         self._unmatched = metrics.route("*", "unmatched")
         self._targets: dict[str, tuple[Hashable, RouteStats]] = {}
 
@@ -76,13 +92,30 @@ class Edge:
             if request.method == hdrs.METH_GET:
                 known = self._targets.get(request.raw_path)
                 entry = self._cache.get(known[0]) if known is not None else None
-                if known is not None and entry is not None:
+                if known is not None and entry is not None and self._may_pass(request):
                     response = send(request, self._cache, entry, "hit")
                     self._finish(request, response, known[1], self._request_id(request), started)
                     return response
             return await self._serve(request, application, started)
 
         return front
+
+    def _may_pass(self, request: web.Request) -> bool:
+        """Charge a hot request; False if the long way has to decide (a token not seen yet, a quota used up)."""
+        header = request.headers.get("Authorization")
+        who = None
+        if header is not None:
+            who = self._identities.known(header)
+            if who is None:
+                return False
+            request[PRINCIPAL] = who
+        if self._general is None or not request.raw_path.startswith(LIMITED):
+            return True
+        if who is None:
+            key = address_key(self._clients.of(request))
+        else:
+            key = user_key(who.user_id) if who.token_id is None else client_key(request)
+        return self._meter.charge(self._general, key).allowed
 
     async def _serve(self, request: web.Request, application: Serve, started: float) -> web.StreamResponse:
         request_id = self._request_id(request)
@@ -95,7 +128,9 @@ class Edge:
             response = await self._answer(request, application, request_id)
         finally:
             self._metrics.in_flight -= 1
-        stats = self.routes.get(request.match_info.route, self._unmatched)
+        # Refused before it was routed, a request belongs to no route.
+        matched = request._match_info  # noqa: SLF001 - the property asserts that there is one
+        stats = self._unmatched if matched is None else self.routes.get(matched.route, self._unmatched)
         self._finish(request, response, stats, request_id, started)
         if isinstance(response, Answer) and response.key is not None and request.method == hdrs.METH_GET:
             self._remember(request.raw_path, response.key, stats)
@@ -139,6 +174,7 @@ class Edge:
 
     async def _answer(self, request: web.Request, application: Serve, request_id: str) -> web.StreamResponse:
         try:
+            await self._identify(request)
             return await application(request)
         except YojohanError as error:
             if error.status >= 500 and error.__cause__ is not None:
@@ -157,6 +193,19 @@ class Edge:
             ours = YojohanError("This is our fault; it has been written down.")
             return problems.response(ours, _instance(request), request_id)
 
+    async def _identify(self, request: web.Request) -> None:
+        """Find out who asks, and charge them. Whether a token that does not count matters is for the route to say."""
+        request[ADDRESS] = self._clients.of(request)
+        header = request.headers.get("Authorization")
+        if header is not None and PRINCIPAL not in request:
+            try:
+                request[PRINCIPAL] = await self._identities.of(header)
+            except YojohanError as error:
+                # Also when the database that knows API tokens is away: public answers need no token.
+                request[REFUSED] = error
+        if self._general is not None and request.raw_path.startswith(LIMITED):
+            charge(request, self._meter, self._general, client_key(request))
+
     def _finish(
         self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str, started: float
     ) -> None:
@@ -165,6 +214,9 @@ class Edge:
         headers["Server"] = "Yojohan"
         if self._origins:
             self._allow_origin(request, headers)
+        if CHARGES in request and not headers.get("Cache-Control", "").startswith("public"):
+            charges: list[Charge] = request[CHARGES]
+            headers.update(quotas.headers(charges))
         seconds = perf_counter() - started
         stats.observe(response.status, seconds)
         if not self._log.enabled:
@@ -172,7 +224,7 @@ class Edge:
         body = getattr(response, "body", None)
         self._log.line(
             request_id,
-            None,
+            who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
             request.method,
             request.path[:LONGEST_LOGGED_PATH],
             stats.route,

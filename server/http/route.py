@@ -12,7 +12,10 @@ from msgspec import Struct
 from server.errors import YojohanError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Access = Literal["public", "user", "moderator", "admin", "operator"]
+# `public` takes a token if there is one, `open` does not look at it, `operator` goes by address (METRICS_ALLOW).
+Access = Literal["open", "public", "user", "moderator", "admin", "operator"]
+# What an API token must hold. `session` is for sessions only: no token may make tokens or erase an account.
+Scope = Literal["read", "write", "analytics", "admin", "session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,10 @@ class Route:
     tag: str
     description: str = ""
     access: Access = "public"
+    # Only where it is not what method and access imply.
+    scope: Scope | None = None
+    # Rate policies beyond the general one, by name.
+    limits: tuple[str, ...] = ()
     query: type[Struct] | None = None
     body: Any = None
     answer: Any = None
@@ -38,6 +45,20 @@ class Route:
     body_example: Any = None
     # Only where two routes share a handler.
     operation: str = ""
+
+    @property
+    def needed_scope(self) -> Scope:
+        """What an API token must hold to come here."""
+        if self.scope is not None:
+            return self.scope
+        if self.access in ("moderator", "admin"):
+            return "admin"
+        return "read" if self.method == "GET" else "write"
+
+    @property
+    def personal(self) -> bool:
+        """Whether answers are for one person's eyes."""
+        return self.access in ("user", "moderator", "admin")
 
     @property
     def operation_id(self) -> str:

@@ -1,0 +1,1 @@
+"""Consumers of the outbox: one class, one file. `base.py` says how to write one."""
