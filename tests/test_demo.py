@@ -12,7 +12,7 @@ from server.database import connect
 from server.demo.catalogue import items
 from server.demo.loading import DemoSummary, load_demo
 from server.demo.views import plan
-from sql import trends, views
+from sql import trends, user_stats, views
 from sql.query import Connection
 
 # A Wednesday evening, so that the last day and the last hour of the month are both cut off.
@@ -236,3 +236,21 @@ async def test_the_schedule_of_this_week_and_the_next_is_not_empty(conn):
             start,
         )
         assert aired == await conn.fetchval("select count(*) from releases where status = 'ongoing'") > 0
+
+
+async def test_the_users_keep_and_have_watched_things_and_a_recount_finds_the_same(conn: Connection) -> None:
+    summary = await load(conn)
+    assert summary.titles > summary.users * 5
+    assert await conn.fetchval("select count(*) from progress where completed") > summary.users
+    assert await conn.fetchval("select count(*) from subscriptions") > 0
+    assert await conn.fetchval("select count(*) from activity where action_type = 'rated'") > 0
+    ids = await user_stats.user_ids(conn, 0, 10_000)
+    assert await user_stats.mend(conn, ids) == []
+    wrong = await conn.fetchval("""
+        select count(*) from popularity_metrics m
+        join (select release_id, count(*) filter (where kind = 1) as favorites, count(*) filter (where kind = 3) as ratings,
+                     coalesce(sum(value) filter (where kind = 3), 0) as total
+              from library_entries group by release_id) l using (release_id)
+        where (m.favorites, m.rating_count, m.rating_sum) <> (l.favorites, l.ratings, l.total)""")
+    assert wrong == 0
+    assert (await load(conn)).titles == 0

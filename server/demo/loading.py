@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
+from server.demo import library
 from server.demo.catalogue import Calendar, items
 from server.demo.users import make_users
 from server.demo.views import generate
@@ -24,6 +25,7 @@ class DemoSummary:
 
     catalogue: Summary
     users: int
+    titles: int
     views: int
     catalogue_seconds: float
     views_seconds: float
@@ -31,7 +33,7 @@ class DemoSummary:
     def __str__(self) -> str:
         return (
             f"releases {self.catalogue}; episodes: {self.catalogue.episodes} ({self.catalogue_seconds:.1f} s)\n"
-            f"users created: {self.users}, views created: {self.views} ({self.views_seconds:.1f} s)"
+            f"users created: {self.users}, titles they keep: {self.titles}, views created: {self.views} ({self.views_seconds:.1f} s)"
         )
 
 
@@ -57,9 +59,10 @@ async def load_demo(
     started = monotonic()
     catalogue = await import_drafts(conn, SOURCE, items(releases, seed, now), Report(), progress=Lines(tell).after)
     users = await make_users(conn, Calendar.of(now).today)
+    titles = await library.fill(conn, releases=releases, seed=seed, now=now)
     catalogued = monotonic()
     made = await generate(conn, releases=releases, seed=seed, views=views, now=now, progress=tell)
-    return DemoSummary(catalogue, users, made, catalogued - started, monotonic() - catalogued)
+    return DemoSummary(catalogue, users, titles, made, catalogued - started, monotonic() - catalogued)
 
 
 class Lines:

@@ -1,0 +1,1 @@
+"""The archive somebody takes away: everything that is theirs."""

@@ -1,0 +1,1 @@
+"""Lists people bring along from elsewhere: read, matched with the catalogue, written into their library."""

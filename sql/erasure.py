@@ -1,0 +1,44 @@
+"""Erasing an account: everything that is theirs goes, what they watched stays as nobody's."""
+
+from __future__ import annotations
+
+import secrets
+
+from server.errors import NotFound
+from sql import operations
+from sql.outbox import Event, publish
+from sql.query import Connection, load
+
+QUERIES = load("erasure")
+# Above every version of credentials there can be.
+NO_VERSION = 2**31 - 1
+
+
+async def erase(conn: Connection, user_id: int) -> None:
+    """Erase the account, in the caller's transaction; NotFound if there is none.
+
+    Counters of releases follow through the outbox, and so does what lies outside of the database (`erased`).
+    """
+    await QUERIES.take_time.execute(conn)
+    if await QUERIES.lock_user.fetchval(conn, user_id) is None:
+        raise NotFound
+    owned = await operations.of_user(conn, user_id)
+    await QUERIES.drop_events.execute(conn, user_id)
+    await QUERIES.drop_deliveries.execute(conn, user_id)
+    await QUERIES.publish_counts.execute(conn, user_id)
+    await QUERIES.revoke.execute(conn, user_id, NO_VERSION)
+    await QUERIES.drop_user.execute(conn, user_id)
+    await anonymise_views(conn, user_id)
+    left = {
+        "user_id": user_id,
+        "operations": [str(operation.id) for operation in owned],
+        "files": [operation.file for operation in owned if operation.file is not None],
+    }
+    await publish(conn, [Event("erased", "erased", left)])
+
+
+async def anonymise_views(conn: Connection, user_id: int) -> None:
+    """Make the views of this user a visitor's. Called again later, for views that were on their way meanwhile."""
+    visitor = secrets.randbits(63)
+    await QUERIES.anonymise_viewers.execute(conn, user_id, visitor)
+    await QUERIES.anonymise_views.execute(conn, user_id, visitor)

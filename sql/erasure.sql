@@ -1,0 +1,40 @@
+-- name: take_time
+-- Somebody who has watched for years has many rows.
+select set_config('statement_timeout', '120s', true), set_config('lock_timeout', '10s', true);
+
+-- name: lock_user
+select id from users where id = $1 for update;
+
+-- name: publish_counts
+-- What the releases lose: said in portions, naming nobody.
+insert into outbox (topic, entity, payload)
+select 'release_counts', 'release_counts', jsonb_build_object('changes', jsonb_agg(change))
+from (
+    select jsonb_build_array(
+               release_id, -count(*) filter (where kind = 1), -count(*) filter (where kind = 3),
+               -coalesce(sum(value) filter (where kind = 3), 0)) as change,
+           row_number() over (order by release_id) / 500 as portion
+    from library_entries
+    where user_id = $1 and kind in (1, 3) and not deleted
+    group by release_id
+) lost
+group by portion;
+
+-- name: drop_events
+delete from outbox where user_id = $1;
+
+-- name: drop_deliveries
+delete from outbox_deliveries where user_id = $1;
+
+-- name: revoke
+insert into revocations (user_id, credentials_version, expires_at) values ($1, $2, now() + interval '16 minutes');
+
+-- name: drop_user
+delete from users where id = $1;
+
+-- name: anonymise_views
+-- The viewer becomes a visitor like any other; one number for all, so that distinct viewers stay distinct.
+update view_metrics set viewer = $2 where viewer = -$1::bigint;
+
+-- name: anonymise_viewers
+update view_viewers set viewer = $2 where viewer = -$1::bigint;

@@ -1,0 +1,79 @@
+-- name: account
+select json_build_object(
+    'id', u.id, 'username', u.username, 'email', u.email, 'email_verified_at', rfc3339(u.email_verified_at), 'role', u.role,
+    'name', u.name, 'bio', u.bio, 'locale', u.locale, 'time_zone', u.time_zone, 'is_public', u.is_public,
+    'created_at', rfc3339(u.created_at), 'updated_at', rfc3339(u.updated_at),
+    'last_active_at', (select rfc3339(p.last_active_at) from user_presence p where p.user_id = u.id),
+    'sessions', (select coalesce(json_agg(json_build_object(
+        'user_agent', s.user_agent, 'network', s.network, 'created_at', rfc3339(s.created_at),
+        'last_used_at', rfc3339(s.last_used_at)) order by s.created_at), '[]') from sessions s where s.user_id = u.id),
+    'api_tokens', (select coalesce(json_agg(json_build_object(
+        'name', t.name, 'scopes', t.scopes, 'created_at', rfc3339(t.created_at),
+        'last_used_at', rfc3339(t.last_used_at)) order by t.created_at), '[]') from api_tokens t where t.user_id = u.id)
+)::text
+from users u where u.id = $1;
+
+-- name: entries
+-- A page of one kind behind a release id. A title that is no longer shown keeps its place, without a name.
+select l.release_id as place, json_build_object(
+    'release_id', l.release_id, 'title', r.title,
+    'collection', case when l.kind = 2 then (array['planned', 'watching', 'completed', 'postponed', 'dropped'])[l.value] end,
+    'rating', case when l.kind = 3 then l.value end,
+    'changed_at', rfc3339(l.changed_at))::text as line
+from library_entries l
+left join releases r on r.id = l.release_id and r.visible
+where l.user_id = $1 and l.kind = $2 and l.release_id > $3 and not l.deleted
+order by l.release_id
+limit $4;
+
+-- name: progress
+select p.episode_id as place, json_build_object(
+    'episode_id', p.episode_id, 'release_id', p.release_id, 'title', r.title, 'ordinal', e.ordinal,
+    'position_seconds', p.position_seconds, 'completed', p.completed, 'changed_at', rfc3339(p.changed_at))::text as line
+from progress p
+left join episodes e on e.id = p.episode_id
+left join releases r on r.id = p.release_id and r.visible
+where p.user_id = $1 and p.episode_id > $2 and not p.deleted
+order by p.episode_id
+limit $3;
+
+-- name: subscriptions
+select s.id as place, json_build_object(
+    'subscription_type', s.subscription_type, 'target_id', s.target_id, 'created_at', rfc3339(s.created_at))::text as line
+from subscriptions s
+where s.user_id = $1 and s.deleted_at is null and s.id > $2
+order by s.id
+limit $3;
+
+-- name: activity
+select a.seq as place, json_build_object(
+    'action_type', a.action_type, 'target_type', a.target_type, 'target_id', a.target_id, 'details', a.details,
+    'created_at', rfc3339(a.created_at))::text as line
+from activity a
+where a.actor_id = $1 and a.seq > $2
+order by a.seq
+limit $3;
+
+-- name: listed
+-- A page of what stands on the user's list as MyAnimeList knows it: in a collection, behind a release id.
+with listed as (
+    select l.release_id, l.value as collection
+    from library_entries l
+    where l.user_id = $1 and l.kind = 2 and l.release_id > $2 and not l.deleted
+    order by l.release_id
+    limit $3
+), watched as (
+    select p.release_id, count(*) as episodes
+    from progress p
+    where p.user_id = $1 and p.completed and not p.deleted and p.release_id in (select release_id from listed)
+    group by p.release_id
+)
+select l.release_id, l.collection, coalesce(s.value, 0) as score, coalesce(w.episodes, 0)::integer as watched,
+       r.title, r.type, coalesce(r.episodes_total, 0) as episodes_total,
+       (select x.external_id from external_ids x where x.release_id = l.release_id and x.source = 'mal'
+        order by x.external_id limit 1) as external_id
+from listed l
+join releases r on r.id = l.release_id and r.visible
+left join library_entries s on s.user_id = $1 and s.kind = 3 and s.release_id = l.release_id and not s.deleted
+left join watched w on w.release_id = l.release_id
+order by l.release_id;
