@@ -23,7 +23,7 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeOf:
-    """An episode somebody has watched, by its release."""
+    """An episode and how long it is, 0 if nobody knows."""
 
     release_id: int
     episode_id: int
@@ -36,9 +36,9 @@ async def match(conn: Connection, source: str, external_ids: Sequence[str]) -> d
     return {row["external_id"]: row["release_id"] for row in rows}
 
 
-async def first_episodes(conn: Connection, wanted: Mapping[int, int]) -> list[EpisodeOf]:
-    """The first so many episodes of each release, by their ordinals."""
-    rows = await QUERIES.first_episodes.fetch(conn, list(wanted), list(wanted.values()))
+async def unseen_episodes(conn: Connection, user_id: int, wanted: Mapping[int, int]) -> list[EpisodeOf]:
+    """Of the first so many episodes of each release, by their ordinals, those the user has not seen to their end."""
+    rows = await QUERIES.unseen_episodes.fetch(conn, list(wanted), list(wanted.values()), user_id)
     return [EpisodeOf(*row) for row in rows]
 
 
@@ -85,6 +85,12 @@ async def anybody_waits(conn: Connection) -> bool:
     return bool(await QUERIES.anybody_waits.fetchval(conn))
 
 
-async def make_owner(conn: Connection, username: str) -> int:
+async def find_owner(conn: Connection, username_key: str) -> int | None:
+    """The id of the account of this name, or None."""
+    found: int | None = await QUERIES.find_owner.fetchval(conn, username_key)
+    return found
+
+
+async def make_owner(conn: Connection, username: str, username_key: str) -> int:
     """The account of this name, made if it is not there."""
-    return int(await QUERIES.make_owner.fetchval(conn, username))
+    return int(await QUERIES.make_owner.fetchval(conn, username, username_key))

@@ -5,8 +5,8 @@ from external_ids x
 join releases r on r.id = x.release_id and r.visible
 where x.source = $1 and x.external_id = any ($2::text[]);
 
--- name: first_episodes
--- The first episodes of each release, as many as are asked for.
+-- name: unseen_episodes
+-- Of the first episodes of each release, as many as are asked for, those the user has not seen to their end.
 select wanted.release_id, e.id as episode_id, coalesce(e.duration_seconds, 0) as duration_seconds
 from unnest($1::bigint[], $2::integer[]) as wanted (release_id, episodes)
 cross join lateral (
@@ -14,7 +14,9 @@ cross join lateral (
     where release_id = wanted.release_id and deleted_at is null
     order by ordinal
     limit wanted.episodes
-) e;
+) e
+where not exists (
+    select from progress p where p.user_id = $3 and p.episode_id = e.id and p.completed and not p.deleted);
 
 -- name: keep_unmatched
 insert into unmatched_entries as kept (user_id, source, external_id, title, entry, reason)
@@ -52,12 +54,15 @@ delete from unmatched_entries where user_id = $1 and source = $2 and external_id
 -- name: anybody_waits
 select exists (select from unmatched_entries);
 
+-- name: find_owner
+select id from users where username_key = $1;
+
 -- name: make_owner
 -- The account that holds somebody's list of a dump; it has no password, so nobody can sign in to it.
 with made as (
-    insert into users (username, username_key) values ($1, lower($1)) on conflict (username_key) do nothing returning id
+    insert into users (username, username_key) values ($1, $2) on conflict (username_key) do nothing returning id
 )
-select id from made union all select id from users where username_key = lower($1) limit 1;
+select id from made union all select id from users where username_key = $2 limit 1;
 
 -- name: queue_matches
 -- One operation for everybody who kept a row for one of these releases, unless one waits already.

@@ -99,10 +99,10 @@ async def import_chunk(transaction: Transaction, user_id: int, rows: list[ListRo
 async def _write(conn: Connection, user_id: int, rows: dict[int, ListRow]) -> int:
     now = datetime.now(UTC)
     watched = {release_id: row.watched_episodes for release_id, row in rows.items() if row.watched_episodes}
-    episodes = await list_imports.first_episodes(conn, watched) if watched else []
+    episodes = await list_imports.unseen_episodes(conn, user_id, watched) if watched else []
     written = await library.write(
         conn, user_id, list(_entries(rows, now)), [_seen(episode, now) for episode in episodes],
-        origin="import", merge=True,
+        origin="import", merge=False,
     )  # fmt: skip
     changed: int = written.changed
     return changed
