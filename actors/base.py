@@ -192,7 +192,8 @@ class ActorRef(Generic[Message]):
 class Actor(Generic[Message]):
     """Base of actors that handle one message after another. Override the hooks; keep state in `self`."""
 
-    name: ClassVar[str]
+    # Of a class, or of each actor where one class makes several.
+    name: str
     capacity: ClassVar[int] = 1000
     capacity_bytes: ClassVar[int] = 8 * 2**20
     # Seconds between two ticks; None: the actor has no clock.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from itertools import islice
-from time import monotonic
 from typing import Any
 
 from actors.base import Actor
@@ -28,7 +27,7 @@ class RateLimiter(Actor[Any]):
 
     async def on_tick(self) -> None:
         """Look through all keys, a slice at a time."""
-        now = monotonic()
+        now = self._meter.clock()
         for table in self._meter.tables.values():
             keys = iter([*table.younger, *table.elder])
             while some := list(islice(keys, SLICE)):

@@ -1,45 +1,61 @@
-"""For operators: health, liveness, readiness, metrics, the OpenAPI document."""
+"""One's own long work: where it stands, the file it made, and how to stop it."""
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
-from server.errors import Forbidden, Unavailable
-from server.http.answer import Answer, plain, raw, send
-from server.http.client import inside
-from server.keys import CACHE, CLIENTS, HEALTH, METRICS, OPENAPI, SETTINGS
-from server.metrics import CONTENT_TYPE
+from server.errors import NotFound
+from server.http.accepted import operations_base
+from server.http.answer import links, page_body, raw
+from server.http.downloads import attachment
+from server.http.guard import user_id
+from server.http.parse import check_depth, path_uuid, query
+from server.keys import DATABASE, FILES
+from server.schemas.operations import OperationsQuery
+from sql import operations
 
 
-async def get_health(request: web.Request) -> web.StreamResponse:
-    """GET /health"""
-    serves, body = await request.app[HEALTH].report()
-    return plain(body, status=200 if serves else 503, headers=None if serves else {"Retry-After": "5"})
+async def list_operations(request: web.Request) -> web.StreamResponse:
+    """GET /operations"""
+    wanted = query(request, OperationsQuery)
+    check_depth(wanted.limit, wanted.page)
+    base = operations_base(request)
+    async with request.app[DATABASE].connection() as conn:
+        offset = (wanted.page - 1) * wanted.limit
+        count, rows = await operations.page(conn, user_id(request), base, wanted.limit, offset)
+    following, before = links(base, {"limit": wanted.limit}, wanted.limit, wanted.page, count)
+    return raw(page_body(count, following, before, rows))
 
 
-async def get_live(_request: web.Request) -> web.StreamResponse:
-    """GET /live: the loop turns."""
-    return plain({"status": "alive"})
+async def get_operation(request: web.Request) -> web.StreamResponse:
+    """GET /operations/{id}"""
+    operation_id = path_uuid(request)
+    async with request.app[DATABASE].connection() as conn:
+        found = await operations.get(conn, user_id(request), operation_id, operations_base(request))
+    if found is None:
+        raise NotFound
+    return raw(found.encode())
 
 
-async def get_ready(request: web.Request) -> web.StreamResponse:
-    """GET /ready: it can serve, whatever optional parts are missing."""
-    health = request.app[HEALTH]
-    serves, _ = await health.report()
-    if health.stopping or not serves:
-        raise Unavailable("Not ready to serve.", retry_after=2)
-    return plain({"status": "ready"})
+async def download_operation(request: web.Request) -> web.StreamResponse:
+    """GET /operations/{id}/download"""
+    operation_id = path_uuid(request)
+    async with request.app[DATABASE].connection() as conn:
+        found = await operations.download(conn, user_id(request), operation_id)
+    if found is None:
+        raise NotFound("This operation has no file, or no longer has one.")
+    path = await asyncio.to_thread(request.app[FILES].existing, found.file)
+    return attachment(path, f"yojohan-{found.kind}-{found.created_at:%Y-%m-%d}{path.suffix}")
 
 
-async def get_metrics(request: web.Request) -> web.StreamResponse:
-    """GET /metrics: for the addresses in METRICS_ALLOW."""
-    address = request.app[CLIENTS].of(request)
-    if not inside(address, request.app[SETTINGS].metrics_allow):
-        raise Forbidden("Metrics are for the operators of this server.")
-    return raw(request.app[METRICS].exposition(), content_type=CONTENT_TYPE)
-
-
-async def get_openapi(request: web.Request) -> web.StreamResponse:
-    """GET /openapi.json"""
-    answer: Answer = send(request, request.app[CACHE], request.app[OPENAPI], "hit")
-    return answer
+async def cancel_operation(request: web.Request) -> web.StreamResponse:
+    """POST /operations/{id}/cancel"""
+    operation_id, owner = path_uuid(request), user_id(request)
+    async with request.app[DATABASE].transaction() as conn:
+        await operations.cancel(conn, owner, operation_id)
+        found = await operations.get(conn, owner, operation_id, operations_base(request))
+    if found is None:
+        raise NotFound
+    return raw(found.encode())

@@ -12,11 +12,12 @@ from server.errors import Fault, NotFound, Unavailable, Unprocessable
 from server.http import view_events
 from server.http.answer import Answer, plain
 from server.http.client import prefix
+from server.http.guard import PRINCIPAL
 from server.http.parse import path_id, read_body, require_json
 from server.http.view_events import Parsed, Viewer
 from server.keys import CLIENTS, SALTS, VIEW_BUFFER
 from server.rules.crawlers import crawler_reason
-from server.rules.viewers import anonymous_viewer
+from server.rules.viewers import anonymous_viewer, signed_in_viewer
 from sql.views import Outcome
 
 # How long a request waits for its commit, in seconds.
@@ -50,6 +51,8 @@ async def record_release_views(request: web.Request) -> web.StreamResponse:
 
 def _viewer(request: web.Request) -> Viewer:
     agent = request.headers.get("User-Agent", "")
+    if PRINCIPAL in request:
+        return Viewer(signed_in_viewer(request[PRINCIPAL].user_id), crawler_reason(agent))
     salt = request.app[SALTS].by_day.get(datetime.now(UTC).date())
     if salt is None:
         raise Unavailable("Views cannot be taken right now.", retry_after=2)

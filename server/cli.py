@@ -18,8 +18,11 @@ COMMANDS = {
     "serve": ("serve", "run the server in the foreground (the default)"),
     "migrate": ("migrate", "apply pending migrations"),
     "import": ("import_catalogue", "load a catalogue"),
+    "import-list": ("import_list", "load people's lists"),
     "demo": ("demo", "generate a demo catalogue with a month of views"),
+    "create-admin": ("create_admin", "create or promote an administrator (ADMIN_PASSWORD, or a prompt)"),
     "doctor": ("doctor", "check configuration, database, locale, disk and clock"),
+    "repair": ("repair", "count everything anew and put right what differs"),
     "openapi": ("openapi", "print the OpenAPI document"),
 }
 
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage(wrong: str | None) -> int:
-    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<13}{text}" for name, (_, text) in COMMANDS.items()]
     text = "usage: python run.py [COMMAND] [ARGUMENT…]\n\n" + "\n".join(lines)
     if wrong is not None:
         print(f"run.py: no command is named {wrong}\n\n{text}", file=sys.stderr)

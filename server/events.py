@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from time import monotonic
 from typing import Literal
 
 from server.metrics_histogram import Histogram
@@ -63,8 +64,39 @@ class Trends:
 
 
 @dataclass(slots=True)
+class OperatorGauges:
+    """What an actor counts once a minute: rows by noun, the machine's load, how long the process has been up."""
+
+    started: float = field(default_factory=monotonic)
+    counts: dict[str, int] = field(default_factory=dict)
+    load: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    uptime: float = 0.0
+
+
+@dataclass(slots=True)
+class ConsumerProgress:
+    """How one consumer of the outbox gets on: counters since the start, then what the upkeep found last."""
+
+    handled: int = 0
+    failed: int = 0
+    retried: int = 0
+    given_up: int = 0
+    waiting: int = 0
+    lag_seconds: float = 0.0
+    parked: int = 0
+    dead: int = 0
+
+
+@dataclass(slots=True)
+class OutboxProgress:
+    """How all consumers of the outbox get on, by name."""
+
+    by_consumer: dict[str, ConsumerProgress] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Bell:
-    """Rung after a commit that wrote to the outbox; whoever reads the outbox listens. Prompt, never certain."""
+    """Rung after a commit that put something into the outbox or queued an operation. Prompt, never certain."""
 
     listeners: list[Callable[[], None]] = field(default_factory=list)
 

@@ -132,6 +132,8 @@ class Identities:
         self.revocations = revocations
         # Users seen since somebody last took the set away; what tells who was active today.
         self.seen: set[int] = set()
+        # API tokens looked up since then: as each is every TOKEN_MEMORY seconds, these are the ones in use.
+        self.used: set[UUID] = set()
         self._look_up = look_up
         self._remembered: dict[bytes, Principal] = {}
 
@@ -156,6 +158,8 @@ class Identities:
             raise invalid()
         self._remember(header, principal)
         self.seen.add(principal.user_id)
+        if principal.token_id is not None:
+            self.used.add(principal.token_id)
         return principal
 
     async def _of_api_token(self, token: str) -> Principal:
@@ -169,6 +173,12 @@ class Identities:
             # The oldest: whoever is still here will be remembered again.
             del self._remembered[next(iter(self._remembered))]
         self._remembered[_digest(header)] = principal
+
+    def take_seen(self) -> tuple[set[int], set[UUID]]:
+        """The users and the API tokens seen since the last call."""
+        taken = self.seen, self.used
+        self.seen, self.used = set(), set()
+        return taken
 
     def forget(self, user_ids: Iterable[int]) -> None:
         """Forget everything remembered of these users."""

@@ -6,9 +6,12 @@ from aiohttp import web
 
 from actors.base import ActorRef
 from actors.view_buffer import RecordViews
+from server.accounts import Accounts
+from server.adapters.mail import Smtp
 from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
 from server.events import Bell, Trends, ViewerSalts
+from server.files import Files
 from server.health import Health
 from server.http.client import ClientAddress
 from server.http.edge import Edge
@@ -16,6 +19,7 @@ from server.identity import Identities
 from server.loader import Loader
 from server.meter import Meter
 from server.metrics import Metrics
+from server.passwords import Hasher
 from server.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -32,5 +36,11 @@ OPENAPI = web.AppKey("openapi", Entry)
 EDGE = web.AppKey("edge", Edge)
 RELEASES = web.AppKey("releases", Loader[int, bytes])
 IDENTITIES = web.AppKey("identities", Identities)
+HASHER = web.AppKey("hasher", Hasher)
+ACCOUNTS = web.AppKey("accounts", Accounts)
+# Only where e-mail is on.
+MAILER = web.AppKey("mailer", Smtp)
 METER = web.AppKey("meter", Meter)
+LIMITS = web.AppKey("limits", Entry)
 BELL = web.AppKey("bell", Bell)
+FILES = web.AppKey("files", Files)

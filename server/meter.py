@@ -57,7 +57,7 @@ class Meter:
         self.refused = dict.fromkeys(self.limits, 0)
         self.allowed = dict.fromkeys(self.limits, 0)
         self.tables = {name: Generations(limit.keys) for name, limit in self.limits.items()}
-        self._clock = clock
+        self.clock = clock
 
     def __len__(self) -> int:
         return sum(len(table) for table in self.tables.values())
@@ -66,9 +66,10 @@ class Meter:
         """Take the limit's cost from this key's quota, or refuse and take nothing."""
         table = self.tables[limit.name]
         arrival = table.get(key)
-        after, verdict = decide(limit, arrival, self._clock(), limit.cost)
+        after, verdict = decide(limit, arrival, self.clock(), limit.cost)
+        # Also when refused: who keeps coming must not be forgotten before those who left.
+        table.put(key, after)
         if verdict.retry_after == 0:
-            table.put(key, after)
             self.allowed[limit.name] += 1
         else:
             self.refused[limit.name] += 1

@@ -10,9 +10,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from actors.system import ActorSystem
 from server.cache import ResponseCache
 from server.database import Database
-from server.events import Trends, ViewCounters
+from server.events import OperatorGauges, OutboxProgress, Trends, ViewCounters
 from server.logs import RequestLog
+from server.meter import Meter
 from server.metrics import Source, counters, gauges, histogram
+from server.passwords import Hasher
+
+GAUGES = {
+    "users": "Accounts.",
+    "users_active_24h": "Accounts seen within 24 hours.",
+    "releases": "Releases that are visible.",
+    "episodes": "Episodes.",
+    "views": "Single views that are kept.",
+    "subscriptions": "Active subscriptions.",
+}
 
 
 def of_database(database: Database) -> Source:
@@ -56,6 +67,36 @@ def of_logs(request_log: RequestLog) -> Source:
 
     def collect() -> Iterator[Metric]:
         yield CounterMetricFamily("yojohan_log_lines_dropped", "Log lines there was no room for.", request_log.dropped)
+
+    return collect
+
+
+def of_meter(meter: Meter) -> Source:
+    """The rate limiter's verdicts and memory."""
+
+    def collect() -> Iterator[Metric]:
+        verdicts = CounterMetricFamily(
+            "yojohan_rate_limit_charges", "Verdicts by policy.", labels=("policy", "outcome")
+        )
+        for outcome, counts in (("allowed", meter.allowed), ("refused", meter.refused)):
+            for name, count in counts.items():
+                verdicts.add_metric((name, outcome), count)
+        yield verdicts
+        keys = [(name, len(table)) for name, table in meter.tables.items()]
+        yield gauges("yojohan_rate_limit_keys", "Keys remembered, by policy.", "policy", keys)
+
+    return collect
+
+
+def of_gauges(shown: OperatorGauges) -> Source:
+    """What the actor of the gauges found last; until it has looked, only the machine's part."""
+
+    def collect() -> Iterator[Metric]:
+        for name, count in shown.counts.items():
+            yield GaugeMetricFamily(f"yojohan_{name}", GAUGES[name], count)
+        load = list(zip(("1", "5", "15"), shown.load, strict=True))
+        yield gauges("yojohan_load_average", "Load average of the machine.", "minutes", load)
+        yield GaugeMetricFamily("yojohan_uptime_seconds", "Time since the start.", shown.uptime)
 
     return collect
 
@@ -153,5 +194,46 @@ def of_trends(trends: Trends) -> Source:
         yield GaugeMetricFamily(
             "yojohan_trending_pass_wal_bytes", "Write-ahead log during the last pass.", trends.pass_wal_bytes
         )
+
+    return collect
+
+
+def of_passwords(hasher: Hasher) -> Source:
+    """The thread that hashes passwords."""
+
+    def collect() -> Iterator[Metric]:
+        outcomes = (("hash", hasher.hashes), ("verify", hasher.verifications), ("refused", hasher.refused))
+        yield counters("yojohan_passwords", "Hashes made, hashes verified, requests refused.", "outcome", outcomes)
+        yield GaugeMetricFamily("yojohan_passwords_waiting", "Requests waiting for the thread.", hasher.waiting)
+        yield GaugeMetricFamily("yojohan_passwords_most_waiting", "Most that may wait.", hasher.most_waiting)
+        yield histogram("yojohan_passwords_duration_seconds", "From asking to being done.", hasher.times)
+
+    return collect
+
+
+def of_outbox(progress: OutboxProgress) -> Source:
+    """The consumers of the outbox."""
+
+    def collect() -> Iterator[Metric]:
+        consumers = progress.by_consumer.items()
+        events = CounterMetricFamily(
+            "yojohan_outbox_events", "Events handled; attempts that failed, that were repeated, that were the last.",
+            labels=("consumer", "outcome"),
+        )  # fmt: skip
+        rows = GaugeMetricFamily(
+            "yojohan_outbox_rows", "Events waiting, parked and given up, counted up to 10,000.",
+            labels=("consumer", "state"),
+        )  # fmt: skip
+        for name, one in consumers:
+            for outcome, count in (
+                ("handled", one.handled), ("failed", one.failed), ("retried", one.retried), ("given_up", one.given_up)
+            ):  # fmt: skip
+                events.add_metric((name, outcome), count)
+            for state, count in (("waiting", one.waiting), ("parked", one.parked), ("dead", one.dead)):
+                rows.add_metric((name, state), count)
+        yield events
+        yield rows
+        lag = [(name, one.lag_seconds) for name, one in consumers]
+        yield gauges("yojohan_outbox_lag_seconds", "Age of the oldest event waiting.", "consumer", lag)
 
     return collect

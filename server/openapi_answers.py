@@ -12,13 +12,13 @@ from server.http import problems
 from server.http.parse import RequestTimeout
 from server.http.route import Route
 from server.openapi_schemas import Schema, Schemas, plain_path, takes_slug
+from server.rules.limits import API_LIMIT
 from server.schemas.examples import EXAMPLES, PROBLEM
 
 Kind = type[YojohanError]
 
 ALWAYS: tuple[Kind, ...] = (
     errors.MethodNotAllowed,
-    errors.TooManyRequests,
     errors.YojohanError,
     errors.Unavailable,
 )
@@ -39,17 +39,25 @@ HEADERS: dict[str, Schema] = {
     "Cache-Control": {"description": "Who may keep the answer, and how long.", "schema": TEXT},
     "Vary": {"description": "The request headers that the answer depends on.", "schema": TEXT},
     "Location": {"description": "Where the object is.", "schema": TEXT},
+    "Idempotency-Replayed": {"description": "`true` where this is the answer to an earlier request.", "schema": TEXT},
     "Allow": {"description": "The methods that this address takes.", "schema": TEXT},
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": TEXT},
     "Retry-After": {"description": "In how many seconds to try again.", "schema": DIGITS},
     "RateLimit-Policy": {
-        "description": 'The quota and its window in seconds, such as `"api";q=100;w=60`.',
+        "description": 'The quota and its window in seconds, such as `"api";q=100;w=60`. This field and the four '
+        "below are left out of answers that shared caches may keep.",
         "schema": TEXT,
     },
-    "RateLimit": {"description": "What is left of it, and for how many seconds.", "schema": TEXT},
+    "RateLimit": {
+        "description": "What is left of it, and in how many seconds all of it is there again.",
+        "schema": TEXT,
+    },
     "X-RateLimit-Limit": {"description": "The quota, for older clients.", "schema": DIGITS},
     "X-RateLimit-Remaining": {"description": "What is left of the quota.", "schema": DIGITS},
-    "X-RateLimit-Reset": {"description": "When the quota is whole again, for older clients.", "schema": DIGITS},
+    "X-RateLimit-Reset": {
+        "description": "In how many seconds the quota is whole again, for older clients.",
+        "schema": DIGITS,
+    },
 }
 RATE_HEADERS = ("RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
@@ -63,6 +71,11 @@ PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
 def header_references(names: Iterable[str]) -> dict[str, Schema]:
     """References to header components, by header name."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def rate_limits(route: Route) -> tuple[str, ...]:
+    """The names of the policies a request is charged to; none where operators knock."""
+    return (API_LIMIT, *route.limits) if "/api/" in route.path else route.limits
 
 
 def answers(route: Route, schemas: Schemas) -> dict[str, Schema]:
@@ -92,6 +105,10 @@ def _problems(route: Route) -> list[Kind]:
         kinds += WITH_BODY
     if route.query is not None:
         kinds.append(errors.Unprocessable)
+    if route.idempotent:
+        kinds += (errors.Conflict, errors.Unprocessable)
+    if rate_limits(route):
+        kinds.append(errors.TooManyRequests)
     if "{" in route.path:
         kinds.append(errors.NotFound)
     if route.access in {"user", "moderator", "admin"}:
@@ -136,9 +153,11 @@ def _success(route: Route, schemas: Schemas) -> Schema:
     names = ["X-Request-ID"]
     if route.cached:
         names += ["ETag", "Cache-Control", "Vary"]
-    elif "/api/" in route.path:
+    if rate_limits(route):
         names += ["Cache-Control", *RATE_HEADERS]
-    if route.status == HTTPStatus.CREATED or route.status in {301, 302, 303, 307, 308}:
+    if route.idempotent:
+        names.append("Idempotency-Replayed")
+    if route.idempotent or route.status == HTTPStatus.CREATED or route.status in {301, 302, 303, 307, 308}:
         names.append("Location")
     answer: Schema = {"description": _meaning(route), "headers": header_references(names)}
     if content := _content(route, schemas):

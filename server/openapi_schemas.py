@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from server.http.parse import UUID_PATTERN
 from server.http.route import Route
 from server.schemas.answers import Problem
 
@@ -16,7 +17,10 @@ Schema = dict[str, Any]
 REFERENCE = "#/components/schemas/{name}"
 # `{name}` or aiohttp's `{name:pattern}`, whose pattern may itself hold braces one level deep.
 PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<pattern>(?:[^{}]|\{[^{}]*\})+))?\}")
+# A pattern that names its words.
+WORDS = re.compile(r"[a-z]+(\|[a-z]+)+")
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+UUID_ID: Schema = {"type": "string", "format": "uuid"}
 INTEGER_ID: Schema = {"type": "integer", "format": "int64", "minimum": 1}
 
 
@@ -115,10 +119,13 @@ def _path_schema(path: str, name: str, pattern: str | None) -> tuple[str, Schema
             {"anyOf": [INTEGER_ID, {"type": "string", "pattern": SLUG}]},
             "keepers-of-the-tide",
         )
-    if pattern is None and (name == "id" or name.endswith("_id")):
+    if pattern == UUID_PATTERN:
+        return "The id.", UUID_ID, "7d0c3a52-7a0f-4f7e-9b43-0a4c5d1f2e60"
+    if pattern in {r"\d+", "[0-9]+"} or (pattern is None and (name == "id" or name.endswith("_id"))):
         return "The id.", INTEGER_ID, 42
-    if pattern in {r"\d+", "[0-9]+"}:
-        return "The id.", INTEGER_ID, 42
+    if pattern is not None and WORDS.fullmatch(pattern):
+        words = pattern.split("|")
+        return f"The {name}.", {"type": "string", "enum": words}, words[0]
     if pattern is not None:
         return f"The {name}.", {"type": "string", "pattern": f"^(?:{pattern})$"}, name
     return f"The {name}.", {"type": "string", "minLength": 1}, name

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from server.rules.limits import Limit
+from server.rules.limits import API_LIMIT, Limit
 from server.settings import Settings
-
-API_LIMIT = "api"
 
 
 def limits(settings: Settings) -> dict[str, Limit]:

@@ -4,14 +4,64 @@ from __future__ import annotations
 
 from functools import cache
 
-from handlers import analytics, episodes, operations, pages, recommendations, releases, views, vocabularies
+from handlers import (
+    activity,
+    analytics,
+    api_tokens,
+    auth,
+    episodes,
+    exports,
+    health,
+    limits,
+    list_imports,
+    mailed,
+    operations,
+    outbox,
+    pages,
+    profiles,
+    progress,
+    recommendations,
+    releases,
+    stats,
+    subscriptions,
+    sync,
+    views,
+    vocabularies,
+)
+from handlers import library as kept
 from server import errors
+from server.http.parse import UUID_PATTERN
 from server.http.route import Route
-from server.schemas import analytics_answers, answers, catalogue_answers, queries
+from server.schemas import accounts as account_types
+from server.schemas import analytics_answers, answers, catalogue_answers, library_examples, queries
+from server.schemas import library as library_types
+from server.schemas.activity import ActivityPage, ActivityQuery
+from server.schemas.api_tokens import DRAFT_EXAMPLE, ApiToken, ApiTokenDraft, ApiTokenPage, CreatedApiToken
+from server.schemas.limits import RatePolicyPage
+from server.schemas.list_imports import ImportQuery, UnmatchedPage, UnmatchedQuery
+from server.schemas.mailed import ForgotRequest, MailAsked, ResetRequest, VerifyRequest
+from server.schemas.operations import OPERATION, OPERATION_PAGE, Operation, OperationPage, OperationsQuery
+from server.schemas.outbox import DeadPage, DeadQuery, Replayed
+from server.schemas.profiles import PATCH_EXAMPLE, Profile, ProfilePatch, User, UserPage, UsersQuery
+from server.schemas.stats import UserStatistics
+from server.schemas.subscriptions import (
+    NEW,
+    SUBSCRIPTION,
+    SUBSCRIPTION_PAGE,
+    NewSubscription,
+    Subscription,
+    SubscriptionPage,
+    SubscriptionsQuery,
+)
+from server.schemas.sync import EDITS_EXAMPLE, SyncChanges, SyncEdits, SyncMerged, SyncQuery
 from server.schemas.views import ReleaseViewEvent, ViewEvent, ViewEvents
 
 API = "/api/v1"
+COLLECTION = "{collection:planned|watching|completed|postponed|dropped}"
+LIST_TYPES = ("application/xml", "text/csv", "application/gzip", "application/octet-stream")
 JSON_OR_CSV = ("application/json", "text/csv")
+# As mails bring them.
+MAILED = "q0mGJ1c7hY6n3xT8vR5bK2wZ4dL9sF0aPeUiOyHjNkM"
 EVENT = {
     "event_id": "6f1c1f0e-6d5f-4d39-9a54-8a5a1f0a2c11",
     "release_id": 42,
@@ -30,13 +80,13 @@ def table() -> tuple[Route, ...]:
 def operational() -> tuple[Route, ...]:
     """For operators and people, outside of the API's prefix."""
     return (
-        Route(method="GET", path="/health", handler=operations.get_health, tag="Operations", summary="What works and what does not", answer=answers.Health, errors=(errors.Unavailable,)),
-        Route(method="GET", path="/health/live", handler=operations.get_live, tag="Operations", summary="Whether the process turns", operation="get_health_live", answer=answers.Alive),
-        Route(method="GET", path="/live", handler=operations.get_live, tag="Operations", summary="Whether the process turns", answer=answers.Alive),
-        Route(method="GET", path="/health/ready", handler=operations.get_ready, tag="Operations", summary="Whether it can serve", operation="get_health_ready", answer=answers.Ready, errors=(errors.Unavailable,)),
-        Route(method="GET", path="/ready", handler=operations.get_ready, tag="Operations", summary="Whether it can serve", answer=answers.Ready, errors=(errors.Unavailable,)),
-        Route(method="GET", path="/metrics", handler=operations.get_metrics, tag="Operations", summary="Metrics for Prometheus", access="operator", media_types=("text/plain",)),
-        Route(method="GET", path="/openapi.json", handler=operations.get_openapi, tag="Operations", summary="This document", cached=True, answer=dict),
+        Route(method="GET", path="/health", handler=health.get_health, tag="Operations", summary="What works and what does not", answer=answers.Health, errors=(errors.Unavailable,)),
+        Route(method="GET", path="/health/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", operation="get_health_live", answer=answers.Alive),
+        Route(method="GET", path="/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", answer=answers.Alive),
+        Route(method="GET", path="/health/ready", handler=health.get_ready, tag="Operations", summary="Whether it can serve", operation="get_health_ready", answer=answers.Ready, errors=(errors.Unavailable,)),
+        Route(method="GET", path="/ready", handler=health.get_ready, tag="Operations", summary="Whether it can serve", answer=answers.Ready, errors=(errors.Unavailable,)),
+        Route(method="GET", path="/metrics", handler=health.get_metrics, tag="Operations", summary="Metrics for Prometheus", access="operator", media_types=("text/plain",)),
+        Route(method="GET", path="/openapi.json", handler=health.get_openapi, tag="Operations", summary="This document", cached=True, answer=dict),
         Route(method="GET", path="/docs", handler=pages.docs, tag="Pages", summary="The reader of this document", media_types=("text/html",), cached=True),
         Route(method="GET", path="/console", handler=pages.console, tag="Pages", summary="The operator's live page", media_types=("text/html",), cached=True),
         Route(method="GET", path="/docs/{name}", handler=pages.page_file, tag="Pages", summary="Styles and scripts of the pages", media_types=("text/css", "text/javascript"), cached=True, errors=(errors.NotFound,)),
@@ -76,19 +126,91 @@ def watched() -> tuple[Route, ...]:
 
 def accounts() -> tuple[Route, ...]:
     """Signing up, in and out; sessions and tokens."""
-    return ()
+    unknown = (errors.Unauthenticated,)
+    return (
+        Route(method="POST", path=f"{API}/auth/register", handler=auth.register, tag="Auth", summary="Make an account", description="It may sign in at once. That somebody else claims the same address is told to nobody: whoever proves it by mail has it.", access="open", limits=("register", "register-account"), body=account_types.Registration, body_example=account_types.REGISTRATION, answer=account_types.Me, status=201, errors=(errors.Conflict,)),
+        Route(method="POST", path=f"{API}/auth/login", handler=auth.log_in, tag="Auth", summary="Sign in", description="By e-mail address or username.", access="open", limits=("login", "login-account"), body=account_types.Login, body_example={"email": "mira@example.org", "password": "three quiet lanterns"}, answer=account_types.Tokens, errors=unknown),
+        Route(method="POST", path=f"{API}/auth/refresh", handler=auth.refresh, tag="Auth", summary="The next pair of tokens", description="Each refresh token is good for one use. One that comes again later than ten seconds after its first use ends the session.", access="open", body=account_types.Refresh, body_example={"refresh_token": "kR3vZ0s6u3r2yV0bq1o9m8H7gWnq2S4tJx5cLd6eFfQ"}, answer=account_types.Tokens, errors=unknown),
+        Route(method="POST", path=f"{API}/auth/logout", handler=auth.log_out, tag="Auth", summary="Sign out", description="Ends the session of the access token. With a refresh token in the body the access token may have expired or be absent.", access="open", body=account_types.Logout, body_example={}, status=204, errors=(errors.Unauthenticated, errors.InsufficientScope)),
+        Route(method="GET", path=f"{API}/auth/me", handler=auth.get_me, tag="Auth", summary="Who I am", access="user", answer=account_types.Me),
+        Route(method="POST", path=f"{API}/auth/password/change", handler=auth.change_password, tag="Auth", summary="Change the password", description="Ends all other sessions and all API tokens; this session goes on with the tokens of the answer.", access="user", scope="session", limits=("password-change",), body=account_types.PasswordChange, body_example={"current_password": "three quiet lanterns", "new_password": "four louder lanterns"}, answer=account_types.Tokens, errors=(errors.Conflict,)),
+        Route(method="GET", path=f"{API}/auth/sessions", handler=auth.list_sessions, tag="Auth", summary="Where I am signed in", access="user", scope="session", query=queries.PageQuery, answer=account_types.SessionPage),
+        Route(method="DELETE", path=f"{API}/auth/sessions", handler=auth.end_other_sessions, tag="Auth", summary="Sign out everywhere else", access="user", scope="session", limits=("writes",), status=204),
+        Route(method="DELETE", path=f"{API}/auth/sessions/{{id:{UUID_PATTERN}}}", handler=auth.end_session, tag="Auth", summary="Sign out one device", access="user", scope="session", limits=("writes",), status=204),
+        Route(method="POST", path=f"{API}/auth/verify", handler=mailed.verify_email, tag="Accounts", summary="Confirm an e-mail address", description="Takes the token of the mail, once.", access="open", limits=("password-reset",), body=VerifyRequest, body_example={"token": MAILED}, status=204, errors=(errors.Conflict,)),
+        Route(method="POST", path=f"{API}/auth/verify/resend", handler=mailed.resend_verification, tag="Accounts", summary="Have the mail that confirms one's address sent again", access="user", scope="session", limits=("password-reset", "password-reset-account"), status=202, answer=MailAsked),
+        Route(method="POST", path=f"{API}/auth/password/forgot", handler=mailed.forgot_password, tag="Accounts", summary="Ask for a new password", description="The answer is the same whether there is such an account or not, and where the server sends no mail. The mail goes to a confirmed address only; one that is not confirmed yet gets the mail that confirms it.", access="open", limits=("password-reset", "password-reset-account"), body=ForgotRequest, body_example={"email": "mira@example.org"}, status=202, answer=MailAsked),
+        Route(method="POST", path=f"{API}/auth/password/reset", handler=mailed.reset_password, tag="Accounts", summary="Set a new password by the token of the mail", description="Ends all sessions and deletes all API tokens of the account.", access="open", limits=("password-reset",), body=ResetRequest, body_example={"token": MAILED, "new_password": "three quiet lanterns"}, status=204),
+        Route(method="GET", path=f"{API}/auth/tokens", handler=api_tokens.list_api_tokens, tag="Accounts", summary="My API tokens, the newest first", access="user", scope="session", query=queries.PageQuery, answer=ApiTokenPage),
+        Route(method="POST", path=f"{API}/auth/tokens", handler=api_tokens.create_api_token, tag="Accounts", summary="Make an API token", description="The token is shown in this answer and never again. At most 50 per user.", access="user", scope="session", limits=("writes",), body=ApiTokenDraft, body_example=DRAFT_EXAMPLE, status=201, answer=CreatedApiToken, errors=(errors.Forbidden, errors.Conflict)),
+        Route(method="GET", path=f"{API}/auth/tokens/{{id:{UUID_PATTERN}}}", handler=api_tokens.get_api_token, tag="Accounts", summary="One of my API tokens", access="user", scope="session", answer=ApiToken),
+        Route(method="DELETE", path=f"{API}/auth/tokens/{{id:{UUID_PATTERN}}}", handler=api_tokens.delete_api_token, tag="Accounts", summary="Delete an API token", description="It is refused from now on.", access="user", scope="session", limits=("writes",), status=204),
+    )  # fmt: skip
 
 
 def people() -> tuple[Route, ...]:
     """Profiles, statistics, what happened."""
-    return ()
+    hidden = (errors.Forbidden, errors.NotFound)
+    return (
+        Route(method="GET", path=f"{API}/profile", handler=profiles.get_profile, tag="Profile", summary="My profile", access="user", answer=Profile),
+        Route(method="PATCH", path=f"{API}/profile", handler=profiles.update_profile, tag="Profile", summary="Change my profile", access="user", limits=("writes",), body=ProfilePatch, body_example=PATCH_EXAMPLE, answer=Profile, errors=(errors.Conflict,)),
+        Route(method="GET", path=f"{API}/users", handler=profiles.search_users, tag="Profile", summary="People by the beginning of their username", description="Finds public profiles. `count` is exact up to 1000.", limits=("user-search",), query=UsersQuery, answer=UserPage),
+        Route(method="GET", path=f"{API}/users/{{id}}", handler=profiles.get_user, tag="Profile", summary="Somebody's profile", description="Of a private profile only its owner and administrators see more than the name.", answer=User),
+        Route(method="GET", path=f"{API}/profile/stats", handler=stats.get_own_stats, tag="Profile", summary="What I have watched and keep", access="user", answer=UserStatistics),
+        Route(method="GET", path=f"{API}/users/{{id}}/stats", handler=stats.get_user_stats, tag="Profile", summary="What somebody has watched and keeps", description="Of a private profile only its owner and administrators see them.", answer=UserStatistics, errors=hidden),
+        Route(method="GET", path=f"{API}/feed", handler=activity.get_feed, tag="Activity", summary="What I did, and what happened to what I follow", access="user", query=ActivityQuery, answer=ActivityPage),
+        Route(method="GET", path=f"{API}/users/{{id}}/activity", handler=activity.list_user_activity, tag="Activity", summary="What somebody did", description="Of a private profile only its owner and administrators see it.", query=ActivityQuery, answer=ActivityPage, errors=hidden),
+        Route(method="POST", path=f"{API}/profile/export", handler=exports.export_profile, tag="Profile", summary="Everything that is mine, as a zip", description="An operation; the file is at its `/download`.", access="user", scope="session", limits=("exports",), status=202, answer=Operation, example=OPERATION, idempotent=True),
+        Route(method="POST", path=f"{API}/profile/import", handler=list_imports.import_list, tag="Profile", summary="Bring a list along", description="A MyAnimeList export (XML) or CSV with `anime_id, score, status, watched_episodes`, plain or gzip. An operation; rows without a release are kept until there is one.", access="user", limits=("imports",), query=ImportQuery, upload=LIST_TYPES, status=202, answer=Operation, example=OPERATION, idempotent=True),
+        Route(method="GET", path=f"{API}/profile/import/unmatched", handler=list_imports.list_unmatched, tag="Profile", summary="Rows of my lists that wait for their release", access="user", query=UnmatchedQuery, answer=UnmatchedPage),
+        Route(method="DELETE", path=f"{API}/profile", handler=exports.erase_profile, tag="Profile", summary="Erase my account and everything that is mine", description="At once and for good. What was watched stays counted, as nobody's.", access="user", scope="session", limits=("writes",), status=204),
+    )  # fmt: skip
 
 
 def library() -> tuple[Route, ...]:
     """What people keep and how far they have watched."""
-    return ()
+    lost = (errors.NotFound,)
+    return (
+        Route(method="GET", path=f"{API}/profile/favorites", handler=kept.list_favorites, tag="Library", summary="My favourites, the newest first", access="user", query=queries.PageQuery, answer=library_types.FavoritePage, example=library_examples.FAVORITES),
+        Route(method="PUT", path=f"{API}/profile/favorites", handler=kept.put_favorites, tag="Library", summary="Make up to 500 releases favourites", access="user", limits=("writes",), body=library_types.ReleaseIds, body_example=library_examples.IDS, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="DELETE", path=f"{API}/profile/favorites", handler=kept.delete_favorites, tag="Library", summary="Take up to 500 releases out of the favourites", access="user", limits=("writes",), body=library_types.ReleaseIds, body_example=library_examples.IDS, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="PUT", path=f"{API}/profile/favorites/{{release_id}}", handler=kept.put_favorite, tag="Library", summary="Make a release a favourite", description="`X-Revision` is your revision afterwards, here and wherever one's own things change.", access="user", limits=("writes",), status=204, errors=lost),
+        Route(method="DELETE", path=f"{API}/profile/favorites/{{release_id}}", handler=kept.delete_favorite, tag="Library", summary="Take a release out of the favourites", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/profile/collections", handler=kept.list_collections, tag="Library", summary="Releases in my collections, the last changed first", access="user", query=library_types.CollectionsQuery, answer=library_types.CollectedPage, example=library_examples.COLLECTIONS),
+        Route(method="PUT", path=f"{API}/profile/collections/{COLLECTION}", handler=kept.put_collection, tag="Library", summary="Put up to 500 releases into a collection", access="user", limits=("writes",), body=library_types.ReleaseIds, body_example=library_examples.IDS, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="DELETE", path=f"{API}/profile/collections/{COLLECTION}", handler=kept.delete_collection, tag="Library", summary="Take up to 500 releases out of a collection", description="Those in another collection stay there.", access="user", limits=("writes",), body=library_types.ReleaseIds, body_example=library_examples.IDS, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="PUT", path=f"{API}/profile/collections/{COLLECTION}/{{release_id}}", handler=kept.put_collected, tag="Library", summary="Put a release into a collection", description="It leaves the one it was in.", access="user", limits=("writes",), status=204, errors=lost),
+        Route(method="DELETE", path=f"{API}/profile/collections/{COLLECTION}/{{release_id}}", handler=kept.delete_collected, tag="Library", summary="Take a release out of a collection", description="One in another collection stays there. May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/profile/ratings", handler=kept.list_ratings, tag="Library", summary="My ratings, the newest first", access="user", query=queries.PageQuery, answer=library_types.RatedPage, example=library_examples.RATED),
+        Route(method="PUT", path=f"{API}/profile/ratings", handler=kept.put_ratings, tag="Library", summary="Rate up to 500 releases", access="user", limits=("writes",), body=library_types.ReleaseRatings, body_example=library_examples.RATINGS, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="PUT", path=f"{API}/profile/ratings/{{release_id}}", handler=kept.put_rating, tag="Library", summary="Rate a release", access="user", limits=("writes",), body=library_types.RatingGiven, body_example=library_examples.RATING, status=204, errors=lost),
+        Route(method="DELETE", path=f"{API}/profile/ratings/{{release_id}}", handler=kept.delete_rating, tag="Library", summary="Take a rating back", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/profile/ignores", handler=kept.list_ignores, tag="Library", summary="Releases I am not interested in, the newest first", access="user", query=queries.PageQuery, answer=library_types.IgnoredPage, example=library_examples.IGNORED),
+        Route(method="PUT", path=f"{API}/profile/ignores/{{release_id}}", handler=kept.put_ignore, tag="Library", summary="Not interested in a release", access="user", limits=("writes",), status=204, errors=lost),
+        Route(method="DELETE", path=f"{API}/profile/ignores/{{release_id}}", handler=kept.delete_ignore, tag="Library", summary="Interested after all", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/profile/progress", handler=progress.list_progress, tag="Watching", summary="How far I have watched, the last changed first", access="user", query=library_types.ProgressQuery, answer=library_types.ProgressPage, example=library_examples.PROGRESS),
+        Route(method="PUT", path=f"{API}/profile/progress", handler=progress.put_all_progress, tag="Watching", summary="Say how far up to 500 episodes were watched", access="user", limits=("writes",), body=library_types.EpisodesProgress, body_example=library_examples.ALL_MADE, answer=library_types.LibraryChanged, example=library_examples.CHANGED),
+        Route(method="GET", path=f"{API}/profile/progress/{{episode_id}}", handler=progress.get_progress, tag="Watching", summary="How far I have watched an episode", access="user", answer=library_types.EpisodeState, example=library_examples.STATE, errors=lost),
+        Route(method="PUT", path=f"{API}/profile/progress/{{episode_id}}", handler=progress.put_progress, tag="Watching", summary="Say how far an episode was watched", description="When the last episode of a release is `completed`, a release that is in no collection, planned or being watched moves to `completed`.", access="user", limits=("writes",), body=library_types.ProgressMade, body_example=library_examples.MADE, status=204, errors=lost),
+        Route(method="DELETE", path=f"{API}/profile/progress/{{episode_id}}", handler=progress.delete_progress, tag="Watching", summary="Forget that an episode was watched", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/profile/continue", handler=progress.list_continue, tag="Watching", summary="What to go on with", description="One episode a release: the one watched last, or the one after it if that is through. Not of releases that are completed, dropped or ignored.", access="user", query=library_types.ContinueQuery, answer=library_types.ContinuePage, example=library_examples.CONTINUE),
+        Route(method="GET", path=f"{API}/profile/history", handler=progress.list_history, tag="Watching", summary="Episodes by when they were watched last, the latest first", access="user", query=library_types.HistoryQuery, answer=library_types.HistoryPage, example=library_examples.HISTORY),
+        Route(method="GET", path=f"{API}/profile/sync", handler=sync.list_changes, tag="Synchronising", summary="What changed since a revision", description="304 where nothing did. Follow `next` while there is `more`.", access="user", query=SyncQuery, answer=SyncChanges, cached=True),
+        Route(method="POST", path=f"{API}/profile/sync", handler=sync.merge_edits, tag="Synchronising", summary="Merge what was done without a connection", description="Answers with who won each edit, and with what changed since `since`. May be sent again.", access="user", limits=("writes",), body=SyncEdits, body_example=EDITS_EXAMPLE, answer=SyncMerged),
+    )  # fmt: skip
 
 
 def shared() -> tuple[Route, ...]:
     """Long work, subscriptions, limits, and what administrators see of the outbox."""
-    return ()
+    return (
+        Route(method="GET", path=f"{API}/limits", handler=limits.list_limits, tag="Limits", summary="Every rate policy", cached=True, answer=RatePolicyPage),
+        Route(method="GET", path=f"{API}/operations", handler=operations.list_operations, tag="Long work", summary="My operations, the newest first", access="user", query=OperationsQuery, answer=OperationPage, example=OPERATION_PAGE),
+        Route(method="GET", path=f"{API}/operations/{{id:{UUID_PATTERN}}}", handler=operations.get_operation, tag="Long work", summary="How far an operation has come, and how it ended", access="user", answer=Operation, example=OPERATION),
+        Route(method="GET", path=f"{API}/operations/{{id:{UUID_PATTERN}}}/download", handler=operations.download_operation, tag="Long work", summary="The file an operation made", description="Kept for seven days. Takes `Range`.", access="user", media_types=("application/octet-stream",)),
+        Route(method="POST", path=f"{API}/operations/{{id:{UUID_PATTERN}}}/cancel", handler=operations.cancel_operation, tag="Long work", summary="Stop an operation", description="What is queued is cancelled at once; what runs is asked to stop. What has ended stays as it is.", access="user", limits=("writes",), answer=Operation, example=OPERATION),
+        Route(method="GET", path=f"{API}/subscriptions", handler=subscriptions.list_subscriptions, tag="Subscriptions", summary="What I follow, the newest first", access="user", query=SubscriptionsQuery, answer=SubscriptionPage, example=SUBSCRIPTION_PAGE),
+        Route(method="POST", path=f"{API}/subscriptions", handler=subscriptions.create_subscription, tag="Subscriptions", summary="Follow a release, a genre or a franchise", description="409 if it is followed already, or if there are 5,000 subscriptions.", access="user", limits=("writes",), body=NewSubscription, body_example=NEW, status=201, answer=Subscription, example=SUBSCRIPTION, errors=(errors.NotFound,), idempotent=True),
+        Route(method="DELETE", path=f"{API}/subscriptions/{{id}}", handler=subscriptions.delete_subscription, tag="Subscriptions", summary="Follow it no longer", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/admin/outbox/dead", handler=outbox.list_dead_events, tag="Administration", summary="Events that were given up, the latest first", description="A consumer tries an event twelve times before it gives it up.", access="admin", query=DeadQuery, answer=DeadPage),
+        Route(method="POST", path=f"{API}/admin/outbox/dead/{{id}}/replay", handler=outbox.replay_dead_event, tag="Administration", summary="Try an event again that was given up", description="As if for the first time: twelve more attempts. Later events of its entity may have been handled meanwhile.", access="admin", limits=("writes",), status=202, answer=Replayed, errors=(errors.NotFound,)),
+    )  # fmt: skip

@@ -24,6 +24,7 @@ from server.settings_values import (
     parse_origins,
     parse_quota,
     parse_secret,
+    parse_sender,
     parse_text,
     parse_url,
 )
@@ -77,7 +78,7 @@ class Settings:
     slow_query_ms: int = setting("200", parse_integer(0, 3_600_000))
     cdn_purge_url: Secret = setting("", parse_url("http", "https"), secret=True)
     webhook_allow: tuple[Network, ...] = setting("", parse_networks)
-    mail_from: str = setting("", parse_text)
+    mail_from: str = setting("", parse_sender)
     demo: bool = setting("1", parse_boolean)
     admin_password: Secret = setting("", parse_secret(0), secret=True)
     max_concurrent_requests: int = setting("0", parse_integer(0, 1_000_000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from email.utils import getaddresses
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +96,15 @@ def parse_secret(shortest: int) -> Callable[[str], Secret]:
         return Secret(text)
 
     return parse
+
+
+def parse_sender(text: str) -> str:
+    """Whom mails come from: an address, perhaps with a name in front of it."""
+    found = getaddresses([text])
+    local, _, domain = found[0][1].rpartition("@") if len(found) == 1 else ("", "", "")
+    if text and not (local and domain and local.isascii() and domain.isascii() and text.isprintable()):
+        raise ValueError(f"{text!r} is not of the form no-reply@example.org or Name <no-reply@example.org>")
+    return text
 
 
 def parse_directory(text: str) -> Path:

@@ -6,7 +6,7 @@ All of it runs inside the caller's transaction, which holds `lock` from its begi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sql.query import Connection, load, translated
@@ -46,8 +46,15 @@ MERGES = (
     QUERIES.remove_episodes,
     QUERIES.revive_episodes,
     QUERIES.update_episodes,
-    QUERIES.insert_episodes,
 )
+
+
+class Merged(NamedTuple):
+    """What a merge did: releases whose content changed, new episodes (release, id), releases whose popularity moved."""
+
+    changed: set[int]
+    episodes: list[tuple[int, int]]
+    moved: set[int]
 
 
 async def copy(conn: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -66,6 +73,11 @@ async def lock(conn: Connection) -> None:
 async def start_run(conn: Connection, run: UUID) -> None:
     """Forget the claims of imports that never came to their end."""
     await QUERIES.start_run.execute(conn, run)
+
+
+async def is_populated(conn: Connection) -> bool:
+    """Whether there is any release yet."""
+    return bool(await QUERIES.is_populated.fetchval(conn))
 
 
 async def end_run(conn: Connection, run: UUID) -> None:
@@ -134,15 +146,16 @@ async def insert_popularity(conn: Connection, popularity: dict[int, int]) -> Non
     await QUERIES.insert_popularity.execute(conn, list(popularity), list(popularity.values()))
 
 
-async def merge_staged(conn: Connection) -> tuple[set[int], set[int]]:
-    """Merge the staging tables and empty them: releases that changed, releases whose popularity alone moved."""
+async def merge_staged(conn: Connection) -> Merged:
+    """Merge the staging tables and empty them."""
     await QUERIES.analyze_staging.execute(conn)
     changed: set[int] = set()
     for query in MERGES:
         changed.update(row["id"] for row in await query.fetch(conn))
+    episodes = [(row["id"], row["episode_id"]) for row in await QUERIES.insert_episodes.fetch(conn)]
     moved = {row["id"] for row in await QUERIES.update_popularity.fetch(conn)}
     await QUERIES.clear_staging.execute(conn)
-    return changed, moved - changed
+    return Merged(changed, episodes, moved)
 
 
 async def touch(conn: Connection, ids: Sequence[int]) -> None:

@@ -6,6 +6,9 @@ select pg_advisory_xact_lock(hashtext('yojohan catalogue import')),
 -- name: start_run
 delete from import_claims where run <> $1 and claimed_at < now() - interval '1 day'
 
+-- name: is_populated
+select exists (select from releases)
+
 -- name: end_run
 delete from import_claims where run = $1
 
@@ -238,7 +241,7 @@ where not exists (select from episodes e where e.release_id = said.release_id an
                   and e.deleted_at is null)
   and not exists (select from episodes e where e.release_id = said.release_id and e.ordinal = said.ordinal
                   and e.deleted_at is not null)
-returning release_id as id
+returning release_id as id, id as episode_id
 
 -- Those whose own row changed bear this transaction's time already.
 -- name: touch

@@ -1,3 +1,222 @@
 -- name: publish
 insert into outbox (topic, entity, user_id, payload)
 select * from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]);
+
+-- name: add_consumers
+insert into outbox_consumers (name) select unnest($1::text[]) on conflict do nothing;
+
+-- name: drop_consumers
+delete from outbox_consumers where name <> all ($1::text[]);
+
+-- name: drop_deliveries_of_others
+delete from outbox_deliveries where consumer <> all ($1::text[]);
+
+-- name: peek
+-- Asked every second and at every ring: no lock, no transaction id.
+select
+    exists (
+        select from outbox o
+        where (o.xid, o.id) > (c.xid, c.id) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
+    ) as passable,
+    exists (
+        select from outbox o
+        where (o.xid, o.id) > (c.xid, c.id) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
+            and o.topic = any ($2::text[])
+    ) as wanted,
+    exists (
+        select from outbox o
+        where o.xid >= pg_snapshot_xmin(pg_current_snapshot()) and o.topic = any ($2::text[])
+    ) as beyond,
+    exists (
+        select from outbox_deliveries d
+        where d.consumer = c.name and d.dead_at is null and d.due_at <= now()
+            and (d.leased_until is null or d.leased_until < now())
+    ) as due
+from outbox_consumers c
+where c.name = $1;
+
+-- name: lock_cursor
+select xid, id from outbox_consumers where name = $1 for update skip locked;
+
+-- name: read
+-- A statement of its own after the lock: its snapshot must be younger than whatever moved the cursor last.
+select xid, id, topic, entity, user_id, case when topic = any ($3::text[]) then payload end as payload, created_at
+from outbox
+where (xid, id) > ($1::xid8, $2::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot())
+order by xid, id
+limit $4;
+
+-- name: move_cursor
+update outbox_consumers set xid = $2::xid8, id = $3, moved_at = now() where name = $1;
+
+-- name: begin_attempt
+savepoint attempt;
+
+-- name: keep_attempt
+release savepoint attempt;
+
+-- name: undo_attempt
+rollback to savepoint attempt;
+
+-- name: blocked_entities
+select distinct entity from outbox_deliveries where consumer = $1 and entity = any ($2::text[]) and dead_at is null;
+
+-- name: park
+-- Copied from the outbox under a lock, so that an account being erased meanwhile leaves no copy behind.
+insert into outbox_deliveries
+    (consumer, xid, event_id, topic, entity, user_id, payload, created_at, attempts, due_at, error)
+select
+    $1, o.xid, o.id, o.topic, o.entity, o.user_id, o.payload, o.created_at,
+    p.attempts, now() + make_interval(secs => p.pause), p.error
+from unnest($2::xid8[], $3::bigint[], $4::integer[], $5::float8[], $6::text[]) p (xid, id, attempts, pause, error)
+join outbox o on (o.xid, o.id) = (p.xid, p.id)
+order by o.xid, o.id
+for share of o
+on conflict do nothing;
+
+-- name: lock_due_entity
+-- Only the first of an entity: the others wait behind it. Its lock stands for all of them.
+select d.entity
+from outbox_deliveries d
+where d.consumer = $1 and d.dead_at is null and d.due_at <= now() and not exists (
+    select from outbox_deliveries earlier
+    where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null and earlier.id < d.id
+)
+order by d.due_at
+limit 1
+for update of d skip locked;
+
+-- name: lock_parked
+select id as delivery_id, xid, event_id as id, topic, entity, user_id, payload, created_at, attempts, leased_until
+from outbox_deliveries
+where consumer = $1 and entity = $2 and dead_at is null
+order by outbox_deliveries.id
+limit $3
+for update;
+
+-- name: lease
+with due as (
+    select d.id
+    from outbox_deliveries d
+    where d.consumer = $1 and d.dead_at is null and d.due_at <= now()
+        and (d.leased_until is null or d.leased_until < now())
+        and not exists (
+            select from outbox_deliveries earlier
+            where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null
+                and earlier.id < d.id
+        )
+    order by d.due_at
+    limit 1
+    for update of d skip locked
+)
+update outbox_deliveries d
+set leased_until = clock_timestamp() + make_interval(secs => $2)
+from due
+where d.id = due.id
+returning
+    d.id as delivery_id, d.xid, d.event_id as id, d.topic, d.entity, d.user_id, d.payload, d.created_at, d.attempts,
+    d.leased_until;
+
+-- name: done
+delete from outbox_deliveries where id = any ($1::bigint[]);
+
+-- name: retry
+-- Whose lease ran out has no say any more.
+update outbox_deliveries
+set attempts = $3, due_at = now() + make_interval(secs => $4), error = $5, leased_until = null
+where id = $1 and leased_until is not distinct from $2 and dead_at is null;
+
+-- name: bury
+update outbox_deliveries
+set attempts = $3, dead_at = now(), error = $4, leased_until = null
+where id = $1 and leased_until is not distinct from $2 and dead_at is null;
+
+-- name: trim
+delete from outbox
+where ctid = any (array(
+    select o.ctid
+    from (select xid, id from outbox_consumers order by xid, id limit 1) slowest
+    join outbox o on (o.xid, o.id) <= (slowest.xid, slowest.id)
+    order by o.xid, o.id
+    limit $1
+));
+
+-- name: forget_dead
+delete from outbox_deliveries
+where id = any (array(
+    select id from outbox_deliveries where dead_at < now() - make_interval(days => $1) order by dead_at limit $2
+));
+
+-- name: measure
+-- Counts end at the bound: what is more than that is only "much".
+select
+    c.name,
+    (
+        select count(*)
+        from (select from outbox o where (o.xid, o.id) > (c.xid, c.id) limit $1) waiting
+    )::integer as waiting,
+    coalesce((
+        select extract(epoch from now() - o.created_at)
+        from outbox o
+        where (o.xid, o.id) > (c.xid, c.id)
+        order by o.xid, o.id
+        limit 1
+    ), 0)::float8 as seconds,
+    (
+        select count(*)
+        from (select from outbox_deliveries d where d.consumer = c.name and d.dead_at is null limit $1) parked
+    )::integer as parked,
+    (
+        select count(*)
+        from (select d.consumer from outbox_deliveries d where d.dead_at is not null limit $1) dead
+        where dead.consumer = c.name
+    )::integer as dead
+from outbox_consumers c;
+
+-- name: dead_page
+select d.id, d.dead_at, (
+    select row_to_json(shown)::text
+    from (
+        select
+            d.id, d.consumer, d.topic, d.entity, d.attempts, d.error, d.payload,
+            rfc3339(d.created_at) as created_at, rfc3339(d.dead_at) as dead_at
+    ) shown
+) as event
+from outbox_deliveries d
+where d.dead_at is not null
+    and (d.dead_at, d.id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::bigint, 9223372036854775807))
+order by d.dead_at desc, d.id desc
+limit $3;
+
+-- name: count_dead
+select count(*) from outbox_deliveries where dead_at is not null;
+
+-- name: replay
+update outbox_deliveries
+set dead_at = null, attempts = 0, due_at = now(), leased_until = null, error = ''
+where id = $1 and dead_at is not null
+returning id;
+
+-- name: started_over
+-- Transaction ids this server has not reached were given by another one, before a backup was restored here.
+select
+    exists (select from outbox_consumers where xid >= pg_snapshot_xmax(pg_current_snapshot()))
+    or exists (select from outbox where xid >= pg_snapshot_xmax(pg_current_snapshot())) as started_over;
+
+-- name: lock_outbox
+lock table outbox_consumers, outbox in exclusive mode;
+
+-- name: park_everything
+insert into outbox_deliveries (consumer, xid, event_id, topic, entity, user_id, payload, created_at)
+select c.name, o.xid, o.id, o.topic, o.entity, o.user_id, o.payload, o.created_at
+from unnest($1::text[], $2::text[]) wanted (name, topic)
+join outbox_consumers c on c.name = wanted.name
+join outbox o on o.topic = wanted.topic and (o.xid, o.id) > (c.xid, c.id)
+order by o.xid, o.id
+on conflict do nothing;
+
+-- name: empty_outbox
+delete from outbox;
+
+-- name: reset_cursors
+update outbox_consumers set xid = '0', id = 0, moved_at = now();

@@ -93,11 +93,42 @@ from generate_series(1, $1::integer) as k
 cross join people p
 join chosen c on c.number = 1 + (p.number * 31 + k * 104729) % (select count(*) from chosen);
 
+-- name: sessions
+insert into sessions (user_id, expires_at)
+select id, now() + interval '30 days' from people cross join generate_series(1, 2);
+
+-- name: refresh_tokens
+insert into refresh_tokens (token_hash, session_id, used_at)
+select sha256((id::text || k)::bytea), id, case when k = 1 then now() end
+from sessions cross join generate_series(1, 2) k;
+
+-- name: api_tokens
+insert into api_tokens (user_id, name, token_hash, scopes)
+select id, 'machine', sha256(('token' || id)::bytea), '{{read}}' from people;
+
+-- name: account_tokens
+insert into account_tokens (token_hash, user_id, purpose, email_key, expires_at)
+select sha256(('account' || id)::bytea), id, 'verify', 'reader' || number || '@example.org', now() + interval '1 day'
+from people;
+
+-- name: operations
+insert into operations (user_id, kind, status, finished_at, file)
+select id, 'export', 'succeeded', now(), 'exports/' || id from people;
+
+-- name: idempotency_keys
+insert into idempotency_keys (user_id, key, method, path, body_hash, status, headers, body)
+select id, 'key', 'POST', '/api/v1/subscriptions', ''::bytea, 201, '{{}}', ''::bytea from people;
+
+-- name: unmatched
+insert into unmatched_entries (user_id, source, external_id, entry, reason)
+select id, 'mal', (1000000 + number * 7 + k)::text, '{{}}', 'none' from people cross join generate_series(1, 3) as k;
+
 -- name: drop
 drop table people, numbered, chosen;
 """)
 STATISTICS = (
-    "analyze users, user_revisions, library_entries, progress, subscriptions, user_stats, user_presence, activity"
+    "analyze users, user_revisions, library_entries, progress, subscriptions, user_stats, user_presence, activity, "
+    "sessions, refresh_tokens, api_tokens, account_tokens, operations, idempotency_keys, unmatched_entries"
 )
 INDEXES = "select indexdef from pg_indexes where indexname in ('progress_by_revision', 'progress_by_time')"
 

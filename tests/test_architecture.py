@@ -38,8 +38,26 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "actors.base": ("server.errors",),
     # One class, one file: what a consumer of the outbox does is said in SQL, or through a port.
     "actors.consumers": (
-        "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters",
+        "sql", "server.errors", "server.events", "server.database", "server.files", "server.rules", "server.adapters",
         "actors.consumers",
+    ),
+    "actors.operations": (
+        "sql", "server.errors", "server.database", "server.files", "actors.base", "actors.jobs", "actors.works.base",
+    ),
+    # One kind of long work, one class, one file.
+    "actors.works": (
+        "sql", "server.errors", "server.events", "server.database", "server.files", "server.rules", "server.exports",
+        "server.importing.reading", "server.lists", "actors.works",
+    ),
+    # Its state is the set that requests are checked against.
+    "actors.revocations": ("sql", "server.errors", "server.database", "server.identity", "actors.base"),
+    # Who reads the outbox knows what a consumer is, and none by name.
+    "actors.outbox": (
+        "sql", "server.errors", "server.events", "server.database", "actors.base", "actors.consumers.base",
+        "actors.outbox_handling",
+    ),
+    "actors.outbox_handling": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "actors.consumers.base",
     ),
     "actors.rate_limiter": ("server.errors", "server.meter", "actors.base"),
     "actors.jobs": ("server.errors", "aiojobs"),
@@ -49,7 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers": (
         "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
         "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
-        "server.identity", "server.meter",
+        "server.identity", "server.meter", "server.accounts", "server.passwords", "server.revoking",
     ),
     # The bottom of the house: plain values, which know nobody but one another.
     "server.errors": (),
@@ -69,15 +87,24 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
-        "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas", "server.settings",
-        "server.settings_values", "server.identity", "server.meter",
+        "server.files", "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas",
+        "server.settings", "server.settings_values", "server.identity", "server.meter",
     ),
     "server.adapters": (
-        *FORMATS, "aiohttp", "redis", "server.adapters", "server.errors", "server.events", "server.settings",
+        *FORMATS, "aiohttp", "aiosmtplib", "redis", "server.adapters", "server.errors", "server.events",
+        "server.settings",
     ),
     # Who is asking, and what it costs them.
     "server.identity": ("jwt", "server.errors"),
     "server.meter": ("server.rules",),
+    # Hashing, on its own thread; the library is imported where it is used.
+    "server.passwords": ("argon2", "server.errors", "server.metrics_histogram"),
+    "server.revoking": ("server.identity",),
+    # Signing up, in and out: what the handlers ask for.
+    "server.accounts": (
+        "sql", "server.database", "server.errors", "server.identity", "server.passwords", "server.revoking",
+        "server.rules",
+    ),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
         "asyncpg", "orjson", "sql.migrate", "sql.outbox", "sql.query", "server.errors", "server.events",
@@ -85,19 +112,24 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "server.leases": ("asyncpg", "sql.query"),
     "server.loader": (),
+    "server.files": ("server.errors",),
     "server.postgres": ("server.postgres", "server.errors"),
     "server.importing": (
         *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
     ),
+    # Somebody's list from elsewhere, and everything that is somebody's on its way out.
+    "server.lists": ("defusedxml", "sql", "server.lists", "server.importing.reading", "server.rules", "server.errors"),
+    "server.exports": ("sql", "server.exports", "server.errors"),
     "server.demo": ("sql", "server.demo", "server.importing", "server.schemas", "server.rules", "server.errors"),
     # Names of everything that hangs on the application; types only.
     "server.keys": (
-        "aiohttp", "actors", "server.cache", "server.database", "server.events", "server.health", "server.http",
-        "server.identity", "server.loader", "server.meter", "server.metrics", "server.settings",
+        "aiohttp", "actors", "server.adapters", "server.cache", "server.database", "server.events", "server.health",
+        "server.http", "server.accounts", "server.files", "server.identity", "server.loader", "server.meter",
+        "server.metrics", "server.passwords", "server.settings",
     ),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
-        "server.metrics",
+        "server.meter", "server.metrics", "server.passwords",
     ),
     # Everything else of `server` is built from the lower parts and stands below the composition root.
     "server": (

@@ -248,7 +248,8 @@ async def test_the_users_keep_and_have_watched_things_and_a_recount_finds_the_sa
     assert await user_stats.mend(conn, ids) == []
     wrong = await conn.fetchval("""
         select count(*) from popularity_metrics m
-        join (select release_id, count(*) filter (where kind = 1) as favorites, count(*) filter (where kind = 3) as ratings,
+        join (select release_id, count(*) filter (where kind = 1) as favorites,
+                     count(*) filter (where kind = 3) as ratings,
                      coalesce(sum(value) filter (where kind = 3), 0) as total
               from library_entries group by release_id) l using (release_id)
         where (m.favorites, m.rating_count, m.rating_sum) <> (l.favorites, l.ratings, l.total)""")

@@ -39,6 +39,12 @@ def dump(dsn: str) -> str:
     return done.stdout
 
 
+def marked(folder: Path) -> list[Path]:
+    """The files below the folder that hold the mark."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if MARK.encode() in path.read_bytes().lower()]
+
+
 async def live(site: Running, who: Person, conn: Any) -> None:
     """Leave traces everywhere a user can."""
     await keep(site, who)
@@ -105,7 +111,7 @@ async def test_nothing_of_an_erased_user_is_left_anywhere(site: Running, conn: A
     assert len(columns) > 10
     for table, column in columns:
         assert await conn.fetchval(f"select count(*) from {table} where {column} = $1", who.id) == 0, table
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes().lower()] == []
+    assert marked(tmp_path) == []
     assert list((tmp_path / "exports").iterdir()) == []
     # What they watched and liked stays counted where it is nobody's, and is taken back where it was an opinion.
     assert await conn.fetchval("select count(*) from view_metrics") == 1

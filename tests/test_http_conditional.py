@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from server.http.edge import Edge
 from tests.conftest import Server
 from tests.http_fixture import SHARED, exchange, log_lines, queries_seen, shared_site
+from tests.people import person
 from tests.running import Running
 
 pytestmark = SHARED
@@ -69,13 +70,14 @@ async def test_a_304_does_not_touch_the_database(site: Running) -> None:
     fresh = "/api/v1/releases?limit=29"
     with queries_seen() as first:
         headers, _ = await get(site, fresh, PLAIN)
-    assert first
+    # What the actors do in the meantime has other names.
+    mine = {"list_releases", "count_releases"}
+    assert mine <= set(first)
     with queries_seen() as later:
         for _ in range(5):
             await get(site, fresh, PLAIN | {"If-None-Match": headers["ETag"]}, 304)
             await get(site, fresh, PLAIN)
-    # What the actors do in the meantime has other names.
-    assert not set(first) & set(later)
+    assert not mine & set(later)
 
 
 @pytest.mark.parametrize("sent", ['"other", {tag}', "W/{tag}", "*", ' {tag} , "x"', '"a","b",W/{tag}'])
@@ -145,8 +147,9 @@ async def test_a_head_is_followed_by_the_next_answer_at_once(site: Running) -> N
 
 @pytest.mark.parametrize("path", CACHED)
 async def test_with_authorization_a_public_answer_is_private(site: Running, path: str) -> None:
+    somebody = await person(site)
     for _ in range(2):
-        headers, _ = await get(site, path, PLAIN | {"Authorization": "Bearer x"})
+        headers, _ = await get(site, path, PLAIN | somebody.headers)
         assert headers["Cache-Control"] == "private, no-cache"
         assert "Authorization" in headers["Vary"]
     # What one person was told must not have changed what the next is told.
@@ -167,7 +170,7 @@ async def test_a_trailing_slash_is_answered_as_without_it(site: Running, path: s
 
 
 @pytest.mark.parametrize("path", CACHED)
-@pytest.mark.parametrize("extra", [{}, {"Authorization": "Bearer x"}, {"If-None-Match": "*"}, {"Accept": "text/csv"}])
+@pytest.mark.parametrize("extra", [{}, {"Authorization": "theirs"}, {"If-None-Match": "*"}, {"Accept": "text/csv"}])
 async def test_the_short_way_answers_as_the_long_one(
     site: Running, monkeypatch: pytest.MonkeyPatch, path: str, extra: dict[str, str]
 ) -> None:
@@ -179,6 +182,8 @@ async def test_the_short_way_answers_as_the_long_one(
         return await serve(self, *given)
 
     monkeypatch.setattr(Edge, "_serve", counted)
+    if "Authorization" in extra:
+        extra = (await person(site)).headers
     status = 304 if "If-None-Match" in extra else 200
     # A target that nobody asked for before: parameters that do not exist change nothing.
     target = f"{path}{'&' if '?' in path else '?'}new={next(NUMBERS)}{'&format=csv' if 'Accept' in extra else ''}"

@@ -15,10 +15,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from server import errors
 from server.openapi import document
 from server.openapi_schemas import path_parameters, plain_path
+from server.policies import limits
 from server.routes import table
 from server.schemas import queries
 from server.schemas.catalogue_answers import Release
 from server.schemas.examples import EXAMPLES
+from server.settings import load
 from tests.openapi_sample import ROUTES, sample
 
 MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
@@ -167,12 +169,29 @@ def test_patterns_of_the_router_do_not_reach_the_document(path, plain, names) ->
             {"201", "400", "401", "403", "404", "405", "408", "409", "413", "415", "422", "429", "500", "503"},
         ),
         ("delete_release", {"204", "401", "403", "404", "405", "429", "500", "503"}),
-        ("read_health", {"200", "405", "429", "500", "503"}),
-        ("read_metrics", {"200", "403", "405", "429", "500", "503"}),
+        ("read_health", {"200", "405", "500", "503"}),
+        ("read_metrics", {"200", "403", "405", "500", "503"}),
     ],
 )
 def test_an_operation_tells_every_status_it_may_answer(name, statuses) -> None:
     assert set(operation(sample(), name)["responses"]) == statuses
+
+
+def test_an_operation_names_its_rate_policies_and_operators_have_none() -> None:
+    made = document(table(), version="1", limits=limits(load({})))
+    named = {policy["name"] for policy in made["info"]["x-rate-limits"]}
+    for path, methods in made["paths"].items():
+        for found in methods.values():
+            charged = found.get("x-rate-limits", [])
+            success = next(answer for status, answer in found["responses"].items() if status < "4" and status != "304")
+            told = {name for name in success["headers"] if "RateLimit" in name}
+            if path.startswith("/api/"):
+                assert charged[0] == "api"
+                assert set(charged) <= named
+                assert "429" in found["responses"]
+                assert len(told) == 5
+            else:
+                assert (charged, told, "429" in found["responses"]) == ([], set(), False)
 
 
 def test_errors_of_one_status_stand_side_by_side() -> None:

@@ -9,16 +9,41 @@ from __future__ import annotations
 import ast
 import dataclasses
 import types
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 import pytest
 
 import sql
-from sql import analytics, episodes, release_list, releases, trends, vocabularies
+from sql import (
+    accounts,
+    activity,
+    analytics,
+    api_tokens,
+    episodes,
+    exports,
+    gauges,
+    idempotency,
+    list_imports,
+    mailed,
+    operations,
+    outbox,
+    profiles,
+    progress,
+    recount,
+    release_list,
+    releases,
+    revocations,
+    sessions,
+    sync,
+    trends,
+    user_stats,
+    vocabularies,
+)
 from sql.query import load
 from sql.release_list import Choice, Filter
 
@@ -26,8 +51,43 @@ FOLDER = Path(sql.__file__).parent
 # Columns nobody reads by name: a single value, or what a function called for its effect returns.
 VALUE = None
 NOTHING = ""
+PARKED = "delivery_id xid id topic entity user_id payload created_at attempts leased_until"
 
 CONTRACT: dict[str, dict[str, type | str | None]] = {
+    "activity": {
+        "record": NOTHING,
+        "feed": "seq",
+        "of_user": "seq",
+        "count_of_user": VALUE,
+        "extent": "oldest newest",
+        "show": activity.Shown,
+        "visibility": VALUE,
+    },
+    "accounts": {
+        "username_taken": VALUE,
+        "create": VALUE,
+        "me": VALUE,
+        "claimants": accounts.Candidate,
+        "by_username": accounts.Candidate,
+        "password_of": accounts.OwnPassword,
+        "lock_if_password": accounts.Credentials,
+        "rehash": NOTHING,
+        "lock": VALUE,
+        "set_password": VALUE,
+        "raise_version": VALUE,
+        "owner_of_address": VALUE,
+        "free_username": VALUE,
+        "make_administrator": NOTHING,
+    },
+    "api_tokens": {
+        "find_token": api_tokens.FoundToken,
+        "lock_owner": VALUE,
+        "create_token": api_tokens.NewToken,
+        "list_tokens": "token",
+        "count_tokens": VALUE,
+        "get_token": VALUE,
+        "delete_token": NOTHING,
+    },
     "demo": {
         "insert_users": NOTHING,
         "make_audience": NOTHING,
@@ -42,11 +102,90 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
         "roll_up_days": NOTHING,
         "refresh_scores": NOTHING,
     },
+    "demo_library": {
+        "without_library": "user_id number",
+        "make_picks": NOTHING,
+        "start_revisions": NOTHING,
+        "fill_entries": NOTHING,
+        "fill_progress": NOTHING,
+        "fill_subscriptions": NOTHING,
+        "fill_activity": NOTHING,
+        "fill_counts": NOTHING,
+        "start_stats": NOTHING,
+        "drop_picks": NOTHING,
+    },
+    "erasure": {
+        "take_time": VALUE,
+        "lock_user": VALUE,
+        "publish_counts": NOTHING,
+        "drop_events": NOTHING,
+        "drop_deliveries": NOTHING,
+        "revoke": NOTHING,
+        "drop_user": NOTHING,
+        "anonymise_views": NOTHING,
+        "anonymise_viewers": NOTHING,
+    },
+    "exports": {
+        "account": VALUE,
+        "entries": "place line",
+        "progress": "place line",
+        "subscriptions": "place line",
+        "activity": "place line",
+        "listed": exports.Listed,
+    },
+    "library": {
+        "page": "entry",
+        "count": VALUE,
+        "counts": "value releases",
+    },
+    "library_write": {
+        "lock_revision": "revision moment",
+        "start_revisions": NOTHING,
+        "entries_before": "kind release_id known value deleted changed_at",
+        "progress_before": (
+            "episode_id release_id known duration_seconds is_last started position_seconds completed watched_seconds"
+            " deleted changed_at restarted_at collection collection_deleted collection_changed_at"
+        ),
+        "store": NOTHING,
+    },
+    "list_imports": {
+        "match": "external_id release_id",
+        "unseen_episodes": list_imports.EpisodeOf,
+        "keep_unmatched": NOTHING,
+        "count_unmatched": VALUE,
+        "list_unmatched": VALUE,
+        "matchable": "external_id title entry",
+        "forget_unmatched": NOTHING,
+        "anybody_waits": VALUE,
+        "find_owner": VALUE,
+        "make_owner": VALUE,
+        "queue_matches": NOTHING,
+    },
     "episodes": {
         "list_episodes": "episode",
         "count_episodes": VALUE,
         "get_episode": VALUE,
         "aired_between": episodes.Airing,
+    },
+    "gauges": {
+        "count_all": gauges.Totals,
+    },
+    "idempotency": {
+        "lock_idempotency_key": VALUE,
+        "find_idempotent_answer": idempotency.Kept,
+        "store_idempotent_answer": NOTHING,
+    },
+    "housekeeping": {
+        "revocations": VALUE,
+        "account_tokens": VALUE,
+        "refresh_tokens": VALUE,
+        "sessions": VALUE,
+        "library_tombstones": VALUE,
+        "progress_tombstones": VALUE,
+        "subscription_tombstones": VALUE,
+        "idempotency_keys": VALUE,
+        "dead_deliveries": VALUE,
+        "activity": VALUE,
     },
     "imports": {
         "lock_imports": VALUE,
@@ -76,13 +215,105 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
         "remove_episodes": "id",
         "revive_episodes": "id",
         "update_episodes": "id",
-        "insert_episodes": "id",
+        "insert_episodes": "id episode_id",
+        "is_populated": VALUE,
         "touch": NOTHING,
         "remember": NOTHING,
         "forget_older_keys": NOTHING,
         "build_documents": VALUE,
         "invalidate": VALUE,
         "analyze": NOTHING,
+    },
+    "mailed": {
+        "ask_for_mail": NOTHING,
+        "unverified_address": VALUE,
+        "make_token": mailed.Recipient,
+        "owner_of_token": mailed.Owner,
+        "take_token": VALUE,
+        "verify_address": NOTHING,
+    },
+    "operations": {
+        "create_operation": operations.Operation,
+        "claim_operations": operations.Operation,
+        "give_up_operations": NOTHING,
+        "renew_operations": "id stopping",
+        "finish_operation": NOTHING,
+        "put_back_operation": NOTHING,
+        "list_operations": "operation",
+        "count_operations": VALUE,
+        "get_operation": VALUE,
+        "operation_status": VALUE,
+        "get_download": operations.Download,
+        "cancel_operation": NOTHING,
+        "trim_operations": "file",
+        "known_files": "file",
+        "operations_of": operations.Belonging,
+    },
+    "presence": {
+        "save_presence": NOTHING,
+        "save_token_use": NOTHING,
+    },
+    "profiles": {
+        "get_profile": VALUE,
+        "lock_revision": VALUE,
+        "update_profile": NOTHING,
+        "raise_revision": NOTHING,
+        "get_user": VALUE,
+        "find_users": profiles.Person,
+        "count_users": VALUE,
+    },
+    "recount": {
+        "release_ids": "id",
+        "days_are_whole": VALUE,
+        "mend_views": recount.Difference,
+        "mend_totals": recount.Difference,
+    },
+    "progress": {
+        "page": "progress",
+        "count": VALUE,
+        "page_of_release": "progress",
+        "count_of_release": VALUE,
+        "get": VALUE,
+        "history": progress.Watched,
+        "count_history": VALUE,
+        "continue_with": "entry",
+    },
+    "release_counts": {
+        "apply": NOTHING,
+        "release_ids": "id",
+        "mend": recount.Difference,
+    },
+    "outbox": {
+        "publish": NOTHING,
+        "add_consumers": NOTHING,
+        "drop_consumers": NOTHING,
+        "drop_deliveries_of_others": NOTHING,
+        "peek": outbox.Sight,
+        "lock_cursor": "xid id",
+        "read": "xid id topic entity user_id payload created_at",
+        "move_cursor": NOTHING,
+        "begin_attempt": NOTHING,
+        "keep_attempt": NOTHING,
+        "undo_attempt": NOTHING,
+        "blocked_entities": "entity",
+        "park": NOTHING,
+        "lock_due_entity": VALUE,
+        "lock_parked": PARKED,
+        "lease": PARKED,
+        "done": NOTHING,
+        "retry": NOTHING,
+        "bury": NOTHING,
+        "trim": NOTHING,
+        "forget_dead": NOTHING,
+        "measure": outbox.Measured,
+        "dead_page": outbox.Dead,
+        "count_dead": VALUE,
+        "replay": VALUE,
+        "started_over": VALUE,
+        "lock_outbox": NOTHING,
+        "park_everything": NOTHING,
+        "empty_outbox": NOTHING,
+        "reset_cursors": NOTHING,
     },
     "releases": {
         "get_releases": "id release",
@@ -97,6 +328,41 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
         "documents": "release",
         "related": "release",
         "count_related": VALUE,
+    },
+    "subscriptions": {
+        "subscription_target": VALUE,
+        "raise_for_creation": VALUE,
+        "count_active": VALUE,
+        "create_subscription": "id created_at",
+        "find_subscription": VALUE,
+        "raise_for_deletion": VALUE,
+        "delete_subscription": NOTHING,
+        "list_subscriptions": "subscription",
+        "count_subscriptions": VALUE,
+    },
+    "sync": {
+        "changes": sync.Changes,
+    },
+    "revocations": {
+        "current": revocations.Revocation,
+        "revoke_sessions": NOTHING,
+        "revoke_tokens": NOTHING,
+        "revoke_versions": NOTHING,
+    },
+    "sessions": {
+        "open_session": VALUE,
+        "trim_sessions": "id",
+        "lock_session_of": sessions.Locked,
+        "refresh_state": sessions.RefreshState,
+        "rotate": NOTHING,
+        "lock_session": VALUE,
+        "renew": VALUE,
+        "session_of": VALUE,
+        "end_sessions": "id",
+        "end_own_session": VALUE,
+        "end_other_sessions": "id",
+        "list_sessions": "session",
+        "count_sessions": VALUE,
     },
     "trends": {
         "prepare_pass": VALUE,
@@ -121,6 +387,13 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
         "window_genres": trends.TopGenre,
         "all_time_top": trends.TopRelease,
         "all_time_genres": trends.TopGenre,
+    },
+    "user_stats": {
+        "apply": NOTHING,
+        "refresh_genres": "user_id",
+        "get_stats": user_stats.Stats,
+        "user_ids": "id",
+        "mend": user_stats.Difference,
     },
     "views": {
         "commit_batch": "seq positions outcomes",
@@ -155,6 +428,7 @@ CONTRACT: dict[str, dict[str, type | str | None]] = {
 PYTHON: dict[str, type] = {
     "int2": int, "int4": int, "int8": int, "float4": float, "float8": float, "numeric": Decimal, "text": str,
     "bool": bool, "date": date, "timestamptz": datetime, "bytea": bytes,
+    "uuid": UUID, "text[]": list[str],
 }  # fmt: skip
 NOUNS = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
@@ -188,8 +462,10 @@ def test_each_query_has_an_entry_and_each_entry_a_query() -> None:
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_each_query_prepares_and_returns_what_is_read_of_it(conn: Any, noun: str) -> None:
     queries = load(noun)
-    if noun == "demo":
-        await queries.make_audience.execute(conn)
+    if noun in ("demo", "demo_library"):
+        await load("demo").make_audience.execute(conn)
+    if noun == "demo_library":
+        await queries.make_picks.execute(conn, [], [], 1, datetime.now(UTC))
     faults = []
     for query in queries:
         attributes = (await conn.prepare(query.text)).get_attributes()

@@ -49,6 +49,9 @@ class Consumer:
 class Courier(Consumer):
     """Base of consumers whose effects lie outside: mails, requests to others, files."""
 
+    # Seconds between the event and its first attempt.
+    delay: ClassVar[float] = 0.0
+
     async def deliver(self, event: Delivered) -> None:
-        """Do it. An error means: try again later."""
+        """Do it, within 30 seconds. An error means: try again later; Unavailable: the other side is away, so wait."""
         raise NotImplementedError

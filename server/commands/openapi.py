@@ -9,6 +9,7 @@ import orjson
 
 from server import __version__
 from server.openapi import document
+from server.policies import limits
 from server.routes import table
 from server.settings import Settings
 
@@ -19,6 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Writes the document as indented JSON to standard output."""
-    made = document(table(), version=__version__, public_url=settings.public_url)
+    made = document(table(), version=__version__, public_url=settings.public_url, limits=limits(settings))
     sys.stdout.write(orjson.dumps(made, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0

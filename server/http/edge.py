@@ -20,8 +20,8 @@ from server.errors import BodyTooLarge, DeadlineExceeded, YojohanError
 from server.http import problems, quotas
 from server.http.answer import Answer, send
 from server.http.client import ClientAddress
-from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, REFUSED, charge, client_key
-from server.http.parse import LARGEST_BODY
+from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, REFUSED, charge, client_key, refusal
+from server.http.uploads import LARGEST_UPLOAD
 from server.identity import Identities
 from server.logs import RequestLog
 from server.meter import Meter
@@ -45,8 +45,8 @@ PREFLIGHT = {
     "Access-Control-Max-Age": "7200",
 }
 CORS_EXPOSED = (
-    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
-    "X-RateLimit-Reset, X-Request-ID"
+    "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, "
+    "X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
 # Health, metrics and pages are for operators: no limit ever stands before them.
 LIMITED = "/api/"
@@ -92,7 +92,7 @@ class Edge:
             if request.method == hdrs.METH_GET:
                 known = self._targets.get(request.raw_path)
                 entry = self._cache.get(known[0]) if known is not None else None
-                if known is not None and entry is not None and self._may_pass(request):
+                if known is not None and entry is not None and self._may_pass(request, known[1]):
                     response = send(request, self._cache, entry, "hit")
                     self._finish(request, response, known[1], self._request_id(request), started)
                     return response
@@ -100,8 +100,8 @@ class Edge:
 
         return front
 
-    def _may_pass(self, request: web.Request) -> bool:
-        """Charge a hot request; False if the long way has to decide (a token not seen yet, a quota used up)."""
+    def _may_pass(self, request: web.Request, stats: RouteStats) -> bool:
+        """Charge a hot request; False if the long way has to answer (a token not seen yet, a quota used up)."""
         header = request.headers.get("Authorization")
         who = None
         if header is not None:
@@ -109,13 +109,17 @@ class Edge:
             if who is None:
                 return False
             request[PRINCIPAL] = who
-        if self._general is None or not request.raw_path.startswith(LIMITED):
+        if self._general is None or not stats.route.startswith(LIMITED):
             return True
         if who is None:
             key = address_key(self._clients.of(request))
         else:
             key = user_key(who.user_id) if who.token_id is None else client_key(request)
-        return self._meter.charge(self._general, key).allowed
+        verdict = self._meter.charge(self._general, key)
+        if who is not None or not verdict.allowed:
+            # Only an answer that anybody may keep goes without it.
+            request[CHARGES] = [verdict]
+        return verdict.allowed
 
     async def _serve(self, request: web.Request, application: Serve, started: float) -> web.StreamResponse:
         request_id = self._request_id(request)
@@ -165,9 +169,9 @@ class Edge:
         return answer
 
     def _before_routing(self, request: web.Request, request_id: str) -> web.Response | None:
-        """The answer to what needs no route: a body announced as too large, a browser's preflight. Else None."""
-        if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_BODY:
-            error = BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
+        """The answer to what needs no route: a body too large for any, a browser's preflight. Else None."""
+        if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_UPLOAD:
+            error = BodyTooLarge(f"At most {LARGEST_UPLOAD} bytes are taken here.")
             return problems.response(error, _instance(request), request_id)
         asks = request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in request.headers
         return web.Response(status=204, headers=PREFLIGHT) if asks and self._origins else None
@@ -203,7 +207,11 @@ class Edge:
             except YojohanError as error:
                 # Also when the database that knows API tokens is away: public answers need no token.
                 request[REFUSED] = error
-        if self._general is not None and request.raw_path.startswith(LIMITED):
+        if CHARGES in request:
+            # Refused on the short way.
+            raise refusal(request[CHARGES][-1])
+        # The path as routes see it: `/%61pi/` leads there, too, and so does a target with a host in it.
+        if self._general is not None and request.path.startswith(LIMITED):
             charge(request, self._meter, self._general, client_key(request))
 
     def _finish(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from server.errors import Forbidden, InsufficientScope, TooManyRequests, Unauthenticated, YojohanError
+from server.errors import BodyTooLarge, Forbidden, InsufficientScope, TooManyRequests, Unauthenticated, YojohanError
+from server.http.parse import LARGEST_BODY
 from server.http.route import Handler, Route
 from server.identity import Principal
 from server.meter import Meter
@@ -30,6 +31,14 @@ def principal(request: web.BaseRequest) -> Principal:
 def user_id(request: web.BaseRequest) -> int:
     """The id of whoever asks; Unauthenticated if nobody has signed in."""
     return principal(request).user_id
+
+
+def viewer(request: web.BaseRequest) -> tuple[int | None, bool]:
+    """Who looks at what may be private: their id, if they signed in, and whether they may see everything."""
+    who = request.get(PRINCIPAL)
+    if who is None:
+        return None, False
+    return who.user_id, who.holds("admin") and (who.scopes is None or "admin" in who.scopes)
 
 
 def check(request: web.BaseRequest, route: Route) -> None:
@@ -60,9 +69,15 @@ def charge(request: web.BaseRequest, meter: Meter, limit: Limit, key: int) -> No
     verdict = meter.charge(limit, key)
     request.setdefault(CHARGES, []).append(verdict)
     if not verdict.allowed:
-        raise TooManyRequests(
-            f"At most {limit.quota} in {limit.window:g} seconds ({limit.name}).", retry_after=verdict.wait
-        )
+        raise refusal(verdict)
+
+
+def refusal(verdict: Charge) -> TooManyRequests:
+    """The error that says what the limit is, and how long to wait."""
+    limit = verdict.limit
+    return TooManyRequests(
+        f"At most {limit.quota} in {limit.window:g} seconds ({limit.name}).", retry_after=verdict.wait
+    )
 
 
 def guard(route: Route, meter: Meter) -> Handler:
@@ -77,6 +92,8 @@ def guard(route: Route, meter: Meter) -> Handler:
             charged.append((limit, client_key if limit.by == "client" else _by_address))
 
     async def guarded(request: web.Request) -> web.StreamResponse:
+        if not route.upload and (request.content_length or 0) > LARGEST_BODY:
+            raise BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
         if route.access != "open":
             check(request, route)
         for limit, key in charged:

@@ -6,6 +6,7 @@ Such lists are short or read from an index, so the cursor holds an offset. Lists
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from server.http.answer import link
@@ -24,9 +25,11 @@ def offset_of(query: PageQuery) -> int:
     return max(0, int(offset))
 
 
-def links_of(base: str, query: PageQuery, count: int) -> tuple[str | None, str | None]:
-    """The addresses of the next and the previous page, or None."""
-    given: dict[str, Any] = {"limit": query.limit}
+def links_of(
+    base: str, query: PageQuery, count: int, filters: Mapping[str, Any] | None = None
+) -> tuple[str | None, str | None]:
+    """The addresses of the next and the previous page, or None; with the list's `filters` in them."""
+    given: dict[str, Any] = {**(filters or {}), "limit": query.limit}
     before = link(base, given | {"page": query.page - 1}) if query.cursor is None and query.page > 1 else None
     reached = offset_of(query) + query.limit
     if reached >= count:

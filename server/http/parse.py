@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -30,6 +31,8 @@ BODY_PATIENCE = 10.0
 SLOWEST_BODY = 16_384
 # The deepest that pages by number lead: page × limit.
 DEEPEST = 10_000
+# For paths: `{id:UUID_PATTERN}`, which the OpenAPI document shows as a UUID.
+UUID_PATTERN = "[0-9a-fA-F-]{36}"
 JSON_TYPES = ("application/json", "text/json", "application/x-ndjson")
 
 
@@ -123,6 +126,14 @@ def path_id(request: web.Request, name: str = "id") -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise NotFound
     return int(text)
+
+
+def path_uuid(request: web.Request, name: str = "id") -> UUID:
+    """A UUID in the path; NotFound for anything else."""
+    try:
+        return UUID(request.match_info[name])
+    except ValueError:
+        raise NotFound from None
 
 
 def check_depth(limit: int, page: int, deepest: int = DEEPEST) -> None:

@@ -41,6 +41,10 @@ class Route:
     media_types: tuple[str, ...] = ("application/json",)
     errors: tuple[type[YojohanError], ...] = ()
     cached: bool = False
+    # A POST that creates, through `server.http.idempotency.once`.
+    idempotent: bool = False
+    # The types of file it takes as its body, up to 20 MiB; empty where the body is JSON.
+    upload: tuple[str, ...] = ()
     example: Any = None
     body_example: Any = None
     # Only where two routes share a handler.

@@ -12,7 +12,8 @@ from server.importing.drafts import Row
 from server.importing.planning import Fate, SourceFormat, gather, lasting_claims, plan
 from server.rules.slugs import slug_of
 from server.schemas.catalogue import EpisodeDraft, ReleaseDraft
-from sql import imports
+from sql import imports, outbox
+from sql.outbox import Event
 from sql.query import Connection
 
 # Bit by bit, what a row says; `update_releases` and its neighbours in sql/imports.sql know these numbers.
@@ -29,13 +30,31 @@ class Merged(NamedTuple):
     claims: list[str]
 
 
+class Changes(NamedTuple):
+    """What a batch did to releases that were there: which ones changed, and which episodes they got (release, id)."""
+
+    releases: set[int]
+    episodes: list[tuple[int, int]]
+
+    @property
+    def documents(self) -> set[int]:
+        """Every release whose document has to be written anew."""
+        return self.releases | {release_id for release_id, _ in self.episodes}
+
+
+# Ids in one event of the outbox.
+MOST_TOLD = 500
+
 Vocabulary = dict[str, dict[str, int]]
 
 
-async def merge(conn: Connection, run: UUID, source: SourceFormat, rows: Sequence[Row], *, dry_run: bool) -> Merged:
+async def merge(
+    conn: Connection, run: UUID, source: SourceFormat, rows: Sequence[Row], *, dry_run: bool, news: bool
+) -> Merged:
     """Merge a batch inside the caller's transaction.
 
-    After it an `update` that changed nothing is `unchanged`, and each fate but a skipped one has its release.
+    After it an `update` that changed nothing is `unchanged`, and each fate but a skipped one has its release. Without
+    `news` nobody is told of new releases: they fill an empty catalogue.
     """
     await imports.lock(conn)
     knowledge = await gather(conn, run, source, rows, dry_run=dry_run)
@@ -45,10 +64,12 @@ async def merge(conn: Connection, run: UUID, source: SourceFormat, rows: Sequenc
         vocabulary = await resolve_names(conn, fresh)
         created = [fate for fate in fresh if fate.action == "create"]
         await create(conn, created, vocabulary)
-        changed = await update(conn, source, [fate for fate in fresh if fate.action == "update"], vocabulary)
+        changes = await update(conn, source, [fate for fate in fresh if fate.action == "update"], vocabulary)
         said = [(fate.row.source_key, fate.release_id, fate.row.content_hash) for fate in fresh]
         await imports.remember(conn, source.name, said, only_key=source.authoritative)
-        await publish(conn, [fate.release_id for fate in created], changed)
+        added = [fate.release_id for fate in created]
+        await publish(conn, added, changes.documents)
+        await outbox.publish(conn, catalogue_events(added if news else [], changes))
     return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []))
 
 
@@ -81,10 +102,10 @@ async def create(conn: Connection, fates: Sequence[Fate], vocabulary: Vocabulary
     await imports.insert_popularity(conn, {fate.release_id: fate.row.draft.popularity or 0 for fate in fates})
 
 
-async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], vocabulary: Vocabulary) -> set[int]:
-    """Merge rows into the releases they match; the releases whose document changed."""
+async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], vocabulary: Vocabulary) -> Changes:
+    """Merge rows into the releases they match; what changed of them."""
     if not fates:
-        return set()
+        return Changes(set(), [])
     wanted = {fate.release_id: fate.row.slug for fate in fates if source.authoritative and fate.row.draft.slug}
     changed = await imports.change_slugs(conn, await imports.free_slugs(conn, wanted)) if wanted else set()
     staged = (staged_release(source, fate, vocabulary) for fate in fates)
@@ -92,12 +113,30 @@ async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], 
     await imports.copy(conn, "import_titles", flat(fates, titles_of))
     await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
     await imports.copy(conn, "import_episodes", flat(fates, episodes_of))
-    merged, moved = await imports.merge_staged(conn)
-    changed |= merged
+    merged = await imports.merge_staged(conn)
+    changes = Changes(changed | merged.changed, merged.episodes)
+    stirred = changes.documents | merged.moved
     for fate in fates:
-        if fate.release_id not in changed | moved:
+        if fate.release_id not in stirred:
             fate.action = "unchanged"
-    return changed
+    return changes
+
+
+def catalogue_events(added: Sequence[int], changes: Changes) -> list[Event]:
+    """What the outbox is told, in events of at most MOST_TOLD ids.
+
+    Of a release that only got new episodes these speak for themselves.
+    """
+    facts: dict[str, Sequence[Any]] = {
+        "added": added,
+        "updated": sorted(changes.releases),
+        "episodes": sorted(changes.episodes),
+    }
+    return [
+        Event("catalogue", "catalogue", {name: rows[start : start + MOST_TOLD]})
+        for name, rows in facts.items()
+        for start in range(0, len(rows), MOST_TOLD)
+    ]
 
 
 async def publish(conn: Connection, created: Sequence[int], changed: set[int]) -> None:

@@ -28,7 +28,7 @@ from server.importing.merge import merge
 from server.importing.planning import Fate, SourceFormat
 from server.importing.reading import BrokenFileError
 from server.importing.report import Outcome, Report, Summary
-from sql import imports
+from sql import imports, list_imports
 from sql.query import Connection
 
 __all__ = ["Item", "Rejection", "Report", "SourceFormat", "Summary", "import_drafts"]
@@ -108,11 +108,13 @@ async def import_drafts(
     run = uuid4()
     summary = Summary()
     await imports.start_run(conn, run)
+    # What fills an empty catalogue is no news to anybody, unless rows of people's lists wait for it.
+    news = await imports.is_populated(conn) or await list_imports.anybody_waits(conn)
     try:
         async with aclosing(batches(items, report)) as found:
             upkeep = Upkeep()
             async for batch in found:
-                done = await merge_batch(conn, run, source, batch, report, dry_run=dry_run)
+                done = await merge_batch(conn, run, source, batch, report, dry_run=dry_run, news=news)
                 summary.add(done)
                 if not dry_run:
                     await upkeep.after(conn, done)
@@ -125,12 +127,12 @@ async def import_drafts(
 
 
 async def merge_batch(
-    conn: Connection, run: UUID, source: SourceFormat, batch: Batch, report: Report, *, dry_run: bool
+    conn: Connection, run: UUID, source: SourceFormat, batch: Batch, report: Report, *, dry_run: bool, news: bool
 ) -> Summary:
     """Merge one batch and settle its rows; a clash with another writer is tried again."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            fates = await transact(conn, run, source, batch, dry_run=dry_run)
+            fates = await transact(conn, run, source, batch, dry_run=dry_run, news=news)
         except PASSING:
             if attempt == ATTEMPTS:
                 raise
@@ -139,12 +141,14 @@ async def merge_batch(
     return settle(batch, fates, report)
 
 
-async def transact(conn: Connection, run: UUID, source: SourceFormat, batch: Batch, *, dry_run: bool) -> list[Fate]:
+async def transact(
+    conn: Connection, run: UUID, source: SourceFormat, batch: Batch, *, dry_run: bool, news: bool
+) -> list[Fate]:
     """One transaction, rolled back at its end in a dry run; its claims outlive even that."""
     transaction = conn.transaction()
     await transaction.start()
     try:
-        fates, claims = await merge(conn, run, source, batch.rows, dry_run=dry_run)
+        fates, claims = await merge(conn, run, source, batch.rows, dry_run=dry_run, news=news)
         if not dry_run:
             await imports.claim(conn, run, claims)
     except BaseException:

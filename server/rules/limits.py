@@ -15,6 +15,11 @@ from hashlib import blake2b
 from typing import Literal
 
 By = Literal["client", "address", "account"]
+# The policy before every request of the API.
+API_LIMIT = "api"
+# How early, in steps, a request may come: over the additions of a large quota floating point loses that much, and the
+# quota has to be met exactly.
+EARLY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,14 @@ def decide(limit: Limit, arrival: float, now: float, cost: int) -> tuple[float, 
     """The new theoretical arrival time (the old one if refused) and the verdict. Times in seconds of one clock."""
     step = limit.window / limit.quota
     after = max(arrival, now) + cost * step
-    # A millionth of a step forgives what floating point loses: the quota is met exactly.
-    late = after - limit.window - now - step * 1e-6
-    if late > 0:
-        return arrival, Charge(limit, 0, arrival - now, late)
-    return after, Charge(limit, int((limit.window - after + now) / step + 1e-6), after - now, 0)
+    late = after - limit.window - now
+    if late > step * EARLY:
+        return arrival, Charge(limit, _left(limit, arrival, now, step), arrival - now, late)
+    return after, Charge(limit, _left(limit, after, now, step), after - now, 0)
+
+
+def _left(limit: Limit, arrival: float, now: float, step: float) -> int:
+    return max(0, int((limit.window - arrival + now) / step + EARLY))
 
 
 @lru_cache(maxsize=8192)

@@ -6,8 +6,20 @@ from typing import Any
 
 from server import errors
 from server.http import problems
+from server.schemas import (
+    accounts,
+    activity,
+    answers,
+    api_tokens,
+    limits,
+    list_imports,
+    mailed,
+    outbox,
+    profiles,
+    stats,
+    sync,
+)
 from server.schemas import analytics_answers as analytics
-from server.schemas import answers
 from server.schemas import catalogue_answers as catalogue
 
 MOMENT = "2026-11-14T18:30:00.000Z"
@@ -131,4 +143,14 @@ EXAMPLES: dict[Any, Any] = {
         "genres": [{**GENRE, **WATCHED}],
     },
     analytics.Trending: _trending(),
+    **accounts.EXAMPLES,
+    **limits.EXAMPLES,
+    **list_imports.EXAMPLES,
+    **stats.EXAMPLES,
+    **activity.EXAMPLES,
+    **sync.EXAMPLES,
+    **api_tokens.EXAMPLES,
+    **mailed.EXAMPLES,
+    **outbox.EXAMPLES,
+    **profiles.EXAMPLES,
 }

@@ -44,6 +44,7 @@ create table outbox_deliveries (
     unique (consumer, xid, event_id)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 create index outbox_deliveries_due on outbox_deliveries (consumer, due_at) where dead_at is null;
-create index outbox_deliveries_by_entity on outbox_deliveries (consumer, entity, xid, event_id) where dead_at is null;
+-- In the order in which they were parked: transaction ids start over after a restore, these do not.
+create index outbox_deliveries_by_entity on outbox_deliveries (consumer, entity, id) where dead_at is null;
 create index outbox_deliveries_dead on outbox_deliveries (dead_at, id) where dead_at is not null;
 create index outbox_deliveries_by_user on outbox_deliveries (user_id) where user_id is not null;

@@ -26,7 +26,7 @@ create table library_entries (
         case kind when 2 then value between 1 and 5 when 3 then value between 1 and 10 else value = 0 end)
 );
 create index library_entries_by_revision on library_entries (user_id, revision);
-create index library_entries_by_time on library_entries (user_id, kind, updated_at, release_id) where not deleted;
+create index library_entries_by_time on library_entries (user_id, kind, changed_at, release_id) where not deleted;
 create index library_entries_by_release on library_entries (release_id, kind, value) where not deleted;
 create index library_entries_tombstones on library_entries (updated_at) where deleted;
 
@@ -47,7 +47,8 @@ create table progress (
     primary key (user_id, episode_id)
 );
 create index progress_by_revision on progress (user_id, revision);
-create index progress_by_time on progress (user_id, updated_at, episode_id) where not deleted;
+create index progress_by_time on progress (user_id, changed_at, episode_id) where not deleted;
+create index progress_by_release on progress (user_id, release_id, changed_at, episode_id) where not deleted;
 create index progress_tombstones on progress (updated_at) where deleted;
 
 alter table popularity_metrics add column rating_sum bigint not null default 0;
@@ -67,10 +68,21 @@ create table user_stats (
     rating_sum integer not null default 0,
     reviews integer not null default 0,
     comments integer not null default 0,
-    -- [{"id", "name", "weight"}], the heaviest first
+    -- [{"id", "weight"}], the heaviest first
     favorite_genres jsonb not null default '[]',
     last_activity_at timestamptz
 ) with (fillfactor = 70);
+
+-- What people did that is not in `user_stats` yet: events behind the consumer's place, and those it could not apply.
+create view user_stats_waiting as
+    select o.user_id, o.payload -> 'delta' as delta, o.created_at
+    from outbox o
+    left join outbox_consumers c on c.name = 'user_stats'
+    where o.topic = 'library' and o.user_id is not null and (c.name is null or (o.xid, o.id) > (c.xid, c.id))
+    union all
+    select user_id, payload -> 'delta', created_at
+    from outbox_deliveries
+    where consumer = 'user_stats' and topic = 'library' and user_id is not null;
 
 -- Rows of an imported list for which there is no release yet.
 create table unmatched_entries (

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import micro, report, scenarios_read, scenarios_system, scenarios_views
+from tests.bench import micro, report, scenarios_people, scenarios_read, scenarios_system, scenarios_views
 from tests.bench.context import Bench, Result, not_measured, say
 from tests.bench.processes import REPOSITORY, BenchError
 
@@ -23,6 +23,8 @@ SCENARIOS: dict[str, Callable[[Bench], list[Result]]] = {
     "read": scenarios_read.hot_reads,
     "uncached": scenarios_read.uncached_reads,
     "views": scenarios_views.single_events,
+    "storm": scenarios_people.login_storm,
+    "app": scenarios_people.app_mix,
     "batches": scenarios_views.batched_events,
     "trending": scenarios_system.trending,
     "event-cost": scenarios_views.event_cost,

@@ -5,6 +5,7 @@ No target: the figures explain the ratios of the big scenarios.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from actors.base import Actor, ActorRef, Request
 from actors.system import ActorSystem
 from server.cache import ResponseCache, policies
 from server.logs import LogWriter, RequestLog, Sink
+from server.meter import Meter
 from server.metrics import RouteStats
+from server.rules.limits import Limit, address_key
 from tests.bench.context import Bench, Result
 
 REPEATS = 7
@@ -26,6 +29,7 @@ OPERATIONS = 5_000
 # Tells are sent in bursts that fit the mailbox, then an ask waits until all were handled.
 BURST = 500
 ENTRIES = 1_000
+CLIENTS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def costs(bench: Bench) -> list[Result]:
         uvloop.run(_cache_lookup()),
         _log_line(bench.root / "micro.log"),
         _line("metrics: one request observed", _timed(_observe())),
+        _line("rate limit: one request charged", _timed(_charge()), f"{CLIENTS} clients in turn"),
     ]
 
 
@@ -141,3 +146,15 @@ def _log_line(path: Path) -> Result:
 def _observe() -> Callable[[], None]:
     stats = RouteStats("GET", "/api/v1/releases/{id}")
     return lambda: stats.observe(200, 0.0004)
+
+
+def _charge() -> Callable[[], None]:
+    limit = Limit("bench", 10_000_000, 60.0, "client", "Measures.")
+    meter = Meter({limit.name: limit})
+    addresses = itertools.cycle([f"10.1.{number // 256}.{number % 256}" for number in range(CLIENTS)])
+
+    def charge() -> None:
+        if not meter.charge(limit, address_key(next(addresses))).allowed:
+            raise SystemExit("the limit refused a request, so there is no charge to measure")
+
+    return charge

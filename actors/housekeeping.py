@@ -1,0 +1,51 @@
+"""Housekeeping: deletes what has expired, a slice at a time, so that nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from actors.base import Actor
+from server.database import Database
+from server.errors import Unavailable
+from sql import housekeeping
+from sql.query import Query
+
+log = logging.getLogger("yojohan.housekeeping")
+
+SLICE = 1_000
+# Slices of one rule in one round; what is left waits for the next.
+MOST_SLICES = 200
+
+
+class Housekeeping(Actor[Any]):
+    """Applies every rule of `sql/housekeeping.sql` every ten minutes, each slice in a transaction of its own."""
+
+    name = "housekeeping"
+    interval = 600.0
+    first_tick = 60.0
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def on_tick(self) -> None:
+        """A round. One rule that fails (a lock it did not get, a database away) is tried again in the next."""
+        for rule in housekeeping.RULES:
+            try:
+                deleted = await self._apply(rule)
+            except Unavailable as error:
+                log.warning("housekeeping put off", extra={"rule": rule.name, "reason": error.code})
+                continue
+            if deleted:
+                log.info("housekeeping", extra={"rule": rule.name, "deleted": deleted})
+
+    async def _apply(self, rule: Query) -> int:
+        total = 0
+        for _ in range(MOST_SLICES):
+            async with self._database.connection() as conn:
+                deleted = await housekeeping.sweep(conn, rule, SLICE)
+            total += deleted
+            # A rule may take less than it is allowed to, or find rows that somebody holds.
+            if deleted == 0:
+                break
+        return total

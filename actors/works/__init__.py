@@ -1,0 +1,1 @@
+"""What operations do: one kind, one class, one file."""

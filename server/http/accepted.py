@@ -1,0 +1,67 @@
+"""202: the work is queued, its address is known, and whoever says `Prefer: wait=N` may wait for its end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from time import monotonic
+from uuid import UUID
+
+from aiohttp import web
+
+from server.errors import NotFound
+from server.http.answer import Answer, raw
+from server.http.guard import user_id
+from server.keys import DATABASE, SETTINGS
+from sql import operations
+from sql.operations import Operation
+from sql.query import Connection
+
+OPERATIONS = "/api/v1/operations"
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+LONGEST_WAIT = 10
+# Seconds between two looks; they grow, since what took a second takes a few more.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+
+
+def operations_base(request: web.Request) -> str:
+    """The address of the list of operations, absolute if PUBLIC_URL is set."""
+    return request.app[SETTINGS].public_url + OPERATIONS
+
+
+async def accepted(request: web.Request, conn: Connection, operation: Operation) -> Answer:
+    """202 with the operation and its address, inside the transaction that queued it."""
+    found = await operations.get(conn, user_id(request), operation.id, operations_base(request))
+    if found is None:
+        raise NotFound
+    return raw(found.encode(), status=202, headers={"Location": f"{OPERATIONS}/{operation.id}"})
+
+
+async def waited(request: web.Request, answer: Answer) -> Answer:
+    """The same answer, or after as long as `Prefer: wait=N` says (10 s at most) one that shows how it ended.
+
+    After the commit, not inside the transaction; no connection is held while waiting.
+    """
+    match = WAIT.search(", ".join(request.headers.getall("Prefer", [])))
+    location = answer.headers.get("Location", "")
+    if match is None or answer.status != 202 or not location.startswith(OPERATIONS):
+        return answer
+    seconds = min(int(match[1]), LONGEST_WAIT)
+    operation_id, owner = UUID(location.rpartition("/")[2]), user_id(request)
+    await _end(request, owner, operation_id, seconds)
+    async with request.app[DATABASE].connection() as conn:
+        found = await operations.get(conn, owner, operation_id, operations_base(request))
+    if found is not None:
+        answer.body = found.encode()
+        answer.headers["Preference-Applied"] = f"wait={seconds}"
+    return answer
+
+
+async def _end(request: web.Request, owner: int, operation_id: UUID, seconds: int) -> None:
+    deadline, pause = monotonic() + seconds, FIRST_PAUSE
+    while (left := deadline - monotonic()) > 0:
+        await asyncio.sleep(min(pause, left))
+        pause = min(LONGEST_PAUSE, pause * 1.5)
+        async with request.app[DATABASE].connection() as conn:
+            if await operations.status(conn, owner, operation_id) not in ("queued", "running"):
+                return

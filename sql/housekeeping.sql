@@ -1,0 +1,140 @@
+-- Each query deletes at most $1 rows whose time is over and says how many. Another rule is another query: the actor
+-- runs all there are. Rows that somebody holds are left for the next round.
+
+-- name: revocations
+with gone as (
+    delete from revocations where id in (
+        select id from revocations where expires_at <= now() order by expires_at limit $1 for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: account_tokens
+with gone as (
+    delete from account_tokens where token_hash in (
+        select token_hash from account_tokens where expires_at <= now() order by expires_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: refresh_tokens
+-- Used ones are kept to notice that one comes again; after thirty days the next of them has expired, too.
+with gone as (
+    delete from refresh_tokens where token_hash in (
+        select token_hash from refresh_tokens where used_at < now() - interval '30 days' order by used_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: sessions
+-- A session takes its refresh tokens along, of which there may be thousands.
+with gone as (
+    delete from sessions where id in (
+        select id from sessions where expires_at <= now() order by expires_at limit greatest(1, $1::bigint / 20)
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: library_tombstones
+-- The user's revision is locked first, as by everybody who writes there. Devices that have not synchronised since a
+-- tombstone went have to start over: `forgotten` tells them.
+with old as (
+    select user_id, kind, release_id from library_entries
+    where deleted and updated_at < now() - interval '90 days'
+    order by updated_at limit $1
+), locked as (
+    select user_id from user_revisions where user_id in (select user_id from old) for update skip locked
+), gone as (
+    delete from library_entries e using old, locked
+    where e.user_id = old.user_id and e.kind = old.kind and e.release_id = old.release_id
+        and locked.user_id = old.user_id and e.deleted and e.updated_at < now() - interval '90 days'
+    returning e.user_id, e.revision
+), raised as (
+    update user_revisions r set forgotten = greatest(r.forgotten, highest.revision)
+    from (select user_id, max(revision) as revision from gone group by user_id) highest
+    where r.user_id = highest.user_id
+)
+select count(*) from gone;
+
+-- name: progress_tombstones
+with old as (
+    select user_id, episode_id from progress
+    where deleted and updated_at < now() - interval '90 days'
+    order by updated_at limit $1
+), locked as (
+    select user_id from user_revisions where user_id in (select user_id from old) for update skip locked
+), gone as (
+    delete from progress p using old, locked
+    where p.user_id = old.user_id and p.episode_id = old.episode_id
+        and locked.user_id = old.user_id and p.deleted and p.updated_at < now() - interval '90 days'
+    returning p.user_id, p.revision
+), raised as (
+    update user_revisions r set forgotten = greatest(r.forgotten, highest.revision)
+    from (select user_id, max(revision) as revision from gone group by user_id) highest
+    where r.user_id = highest.user_id
+)
+select count(*) from gone;
+
+-- name: subscription_tombstones
+with old as (
+    select id, user_id from subscriptions
+    where deleted_at < now() - interval '90 days'
+    order by deleted_at limit $1
+), locked as (
+    select user_id from user_revisions where user_id in (select user_id from old) for update skip locked
+), gone as (
+    delete from subscriptions s using old
+    where s.id = old.id and s.deleted_at < now() - interval '90 days'
+        -- Who has no revision has no device to tell.
+        and (old.user_id in (select user_id from locked)
+            or not exists (select from user_revisions r where r.user_id = old.user_id))
+    returning s.user_id, s.revision
+), raised as (
+    update user_revisions r set forgotten = greatest(r.forgotten, highest.revision)
+    from (select user_id, max(revision) as revision from gone group by user_id) highest
+    where r.user_id = highest.user_id
+)
+select count(*) from gone;
+
+-- name: idempotency_keys
+with gone as (
+    delete from idempotency_keys where (user_id, key, method, path) in (
+        select user_id, key, method, path from idempotency_keys
+        where created_at < now() - interval '24 hours'
+        order by created_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: dead_deliveries
+with gone as (
+    delete from outbox_deliveries where id in (
+        select id from outbox_deliveries
+        where dead_at < now() - interval '30 days'
+        order by dead_at, id limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: activity
+with gone as (
+    delete from activity where seq in (
+        select seq from activity
+        where created_at < now() - interval '365 days'
+        order by created_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;

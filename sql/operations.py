@@ -1,0 +1,168 @@
+"""Long work: queued in the transaction that asks for it, taken up under a lease, kept for a week after its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from server.errors import Unauthenticated
+from sql.outbox import PUBLISHED
+from sql.query import Connection, load
+
+QUERIES = load("operations")
+# Whether the transaction under way in this task has queued an operation: its commit then wakes whoever runs them.
+QUEUED: ContextVar[bool] = ContextVar("queued", default=False)
+LARGEST_COUNT = 2**31 - 1
+# What was begun so often and never came to an end has failed.
+MOST_ATTEMPTS = 3
+Ending = Literal["succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Work to be done. `attempts` is also the fence: what an earlier attempt still writes counts no more."""
+
+    id: UUID
+    user_id: int | None
+    kind: str
+    request: Any
+    file: str | None
+    attempts: int
+
+
+class Standing(NamedTuple):
+    """How far an attempt has come."""
+
+    id: UUID
+    attempts: int
+    done: int
+    total: int
+
+
+class Outcome(NamedTuple):
+    """How an operation ended. `file` is what it made, relative to DATA_DIR."""
+
+    status: Ending
+    errors: Sequence[Mapping[str, Any]]
+    result: Mapping[str, Any]
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The file of an operation that succeeded."""
+
+    kind: str
+    file: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """An operation of a user and the file that goes with it."""
+
+    id: UUID
+    file: str | None
+
+
+async def create(
+    conn: Connection, user_id: int, kind: str, request: Mapping[str, Any], file: str | None = None
+) -> Operation:
+    """Queue it; it begins soon after the commit. `file` (relative to DATA_DIR) is removed when it has ended.
+
+    Unauthenticated if there is no such account any more.
+    """
+    try:
+        row = await QUERIES.create_operation.fetchrow(conn, user_id, kind, dict(request), file)
+    except asyncpg.ForeignKeyViolationError:
+        raise Unauthenticated("This account is gone.", error="invalid_token") from None
+    assert row is not None
+    QUEUED.set(True)
+    PUBLISHED.set(True)
+    return Operation(*row)
+
+
+async def claim(conn: Connection, kinds: Sequence[str], limit: int) -> list[Operation]:
+    """Take up to `limit` operations of these kinds under a lease of a minute."""
+    return [Operation(*row) for row in await QUERIES.claim_operations.fetch(conn, list(kinds), limit, MOST_ATTEMPTS)]
+
+
+async def give_up(conn: Connection, detail: str) -> int:
+    """Fail what was begun too often without coming to an end; how many there were."""
+    return await QUERIES.give_up_operations.execute(conn, detail, MOST_ATTEMPTS)
+
+
+async def renew(conn: Connection, standings: Sequence[Standing]) -> dict[UUID, bool]:
+    """Write progress and renew the leases; for each that is still ours, whether it has been asked to stop."""
+    ids, attempts, done, total = zip(*standings, strict=True)
+    bounded = [[min(count, LARGEST_COUNT) for count in counts] for counts in (done, total)]
+    rows = await QUERIES.renew_operations.fetch(conn, ids, attempts, *bounded)
+    return {row["id"]: row["stopping"] for row in rows}
+
+
+async def finish(conn: Connection, standing: Standing, outcome: Outcome) -> bool:
+    """Write how it ended; False if it is no longer ours."""
+    done, total = min(standing.done, LARGEST_COUNT), min(standing.total, LARGEST_COUNT)
+    errors = [dict(error) for error in outcome.errors]
+    touched = await QUERIES.finish_operation.execute(
+        conn, standing.id, standing.attempts, outcome.status, done, total, errors, dict(outcome.result), outcome.file
+    )
+    return touched == 1
+
+
+async def put_back(conn: Connection, operation: Operation, pause: float, *, counted: bool) -> bool:
+    """Back into the queue for at least `pause` seconds; False if it is no longer ours."""
+    touched = await QUERIES.put_back_operation.execute(
+        conn, operation.id, operation.attempts, pause, 0 if counted else 1
+    )
+    return touched == 1
+
+
+async def page(conn: Connection, user_id: int, base: str, limit: int, offset: int) -> tuple[int, list[str]]:
+    """How many the user has, and the JSON of a page of them, newest first. `base` is the address of the list."""
+    rows = await QUERIES.list_operations.fetch(conn, user_id, base, limit, offset)
+    return int(await QUERIES.count_operations.fetchval(conn, user_id)), [row["operation"] for row in rows]
+
+
+async def get(conn: Connection, user_id: int, operation_id: UUID, base: str) -> str | None:
+    """The JSON of one of the user's operations, or None."""
+    found: str | None = await QUERIES.get_operation.fetchval(conn, operation_id, user_id, base)
+    return found
+
+
+async def status(conn: Connection, user_id: int, operation_id: UUID) -> str | None:
+    """Where one of the user's operations stands, or None if there is no such operation."""
+    found: str | None = await QUERIES.operation_status.fetchval(conn, operation_id, user_id)
+    return found
+
+
+async def download(conn: Connection, user_id: int, operation_id: UUID) -> Download | None:
+    """The file of one of the user's operations, if it succeeded and made one."""
+    row = await QUERIES.get_download.fetchrow(conn, operation_id, user_id)
+    return None if row is None else Download(*row)
+
+
+async def cancel(conn: Connection, user_id: int, operation_id: UUID) -> None:
+    """End it if it is queued, ask it to stop if it runs; nothing if it has ended."""
+    await QUERIES.cancel_operation.execute(conn, operation_id, user_id)
+
+
+async def trim(conn: Connection, limit: int) -> list[str | None]:
+    """Delete up to `limit` operations that ended a week ago; their files, None where there was none."""
+    return [row["file"] for row in await QUERIES.trim_operations.fetch(conn, limit)]
+
+
+async def known_files(conn: Connection, files: Sequence[str]) -> set[str]:
+    """Which of these files belong to an operation."""
+    return {row["file"] for row in await QUERIES.known_files.fetch(conn, list(files))}
+
+
+async def of_user(conn: Connection, user_id: int) -> list[Belonging]:
+    """All operations of a user, for whoever erases them."""
+    return [Belonging(*row) for row in await QUERIES.operations_of.fetch(conn, user_id)]

@@ -1,0 +1,59 @@
+"""The plans of all statements about people, as PostgreSQL makes them for parameters it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sql.query import Query, load
+
+NOUNS = (
+    "accounts", "activity", "api_tokens", "erasure", "exports", "housekeeping", "idempotency", "library",
+    "library_write", "list_imports", "mailed", "operations", "outbox", "presence", "profiles", "progress",
+    "release_counts", "revocations", "sessions", "subscriptions", "sync", "user_stats",
+)  # fmt: skip
+GROWING = frozenset(
+    {
+        "account_tokens", "activity", "activity_topics", "api_tokens", "episodes", "external_ids", "idempotency_keys",
+        "library_entries", "operations", "popularity_metrics", "progress", "refresh_tokens", "release_documents",
+        "releases", "sessions", "subscriptions", "unmatched_entries", "user_presence", "user_revisions", "user_stats",
+        "users", "view_metrics", "view_viewers",
+    }
+)  # fmt: skip
+# Ends at the first row it finds.
+WHOLE = {"anybody_waits": {"unmatched_entries"}}
+
+
+def statements(noun: str) -> Iterator[Query]:
+    """Those of a noun that are planned at all."""
+    for query in load(noun):
+        if query.text.lstrip("(").split(None, 1)[0].lower() in ("select", "insert", "update", "delete", "with"):
+            yield query
+
+
+async def prepare_for(conn: Any) -> None:
+    """Plan as for any parameters from here on."""
+    await conn.execute("set plan_cache_mode = force_generic_plan")
+
+
+async def tables_read_through(conn: Any, query: Query) -> set[str]:
+    """The growing tables that the plan for any parameters reads from end to end."""
+    unsure = (await conn.prepare(query.text)).get_parameters()
+    await conn.execute(f"prepare planned as {query.text}")
+    try:
+        given = f"({', '.join('null' for _ in unsure)})" if unsure else ""
+        plan = (await conn.fetchval(f"explain (format json) execute planned{given}"))[0]["Plan"]
+    finally:
+        await conn.execute("deallocate planned")
+    read = {
+        node["Relation Name"].rstrip("_0123456789")
+        for node in _nodes(plan)
+        if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")
+    }
+    return (read & GROWING) - WHOLE.get(query.name, set())
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
