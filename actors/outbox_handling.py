@@ -205,7 +205,7 @@ class Delivering:
         while self._left > 0:
             self._left -= 1
             # One at a time, so that none grows stale in the hand while another is on its way.
-            async with self._database.connection() as conn:
+            async with self._database.transaction() as conn:
                 parked = await outbox.lease(conn, self._courier.name, LEASE)
             if parked is None or not await self._deliver(parked):
                 self._left = -1

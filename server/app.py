@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -283,6 +284,8 @@ def _add_routes(app: web.Application, edge: Edge, routes: tuple[Route, ...]) -> 
     for route in routes:
         stats = app[keys.METRICS].route(route.method, plain_path(route.path))
         handler = guard(route, app[keys.METER])
+        if route.upload:
+            edge.uploads.append(re.compile(re.sub(r"\{[^}]*\}", "[^/]+", route.path) + "/?"))
         # A trailing slash is answered as without it.
         for path in (route.path, f"{route.path}/"):
             added = app.router.add_route(route.method, path, handler)

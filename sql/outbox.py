@@ -205,16 +205,27 @@ async def park(conn: Connection, consumer: str, parked: Sequence[Parking]) -> No
 
 async def lock_due(conn: Connection, consumer: str, most: int) -> list[Parked]:
     """The parked events of one entity whose first is due, in order, locked to the end of the transaction."""
-    entity = await QUERIES.lock_due_entity.fetchval(conn, consumer)
-    if entity is None:
+    first = await _lock_first_due(conn, consumer)
+    if first is None:
         return []
-    return [_parked(row) for row in await QUERIES.lock_parked.fetch(conn, consumer, entity, most)]
+    return [_parked(row) for row in await QUERIES.lock_parked.fetch(conn, consumer, first["entity"], most)]
 
 
 async def lease(conn: Connection, consumer: str, seconds: float) -> Parked | None:
-    """Take a parked event that is due and the first of its entity; nobody else gets it for so many seconds."""
-    row = await QUERIES.lease.fetchrow(conn, consumer, seconds)
-    return _parked(row) if row is not None else None
+    """Take a parked event that is due and the first of its entity, in a transaction.
+
+    Once that is committed nobody else gets it for so many seconds.
+    """
+    first = await _lock_first_due(conn, consumer)
+    if first is None:
+        return None
+    return _parked(await QUERIES.lease.fetchrow(conn, first["id"], seconds))
+
+
+async def _lock_first_due(conn: Connection, consumer: str) -> Any:
+    return await QUERIES.lock_first_due.fetchrow(conn, consumer) or await QUERIES.lock_first_due_of_any.fetchrow(
+        conn, consumer
+    )
 
 
 def _parked(row: Any) -> Parked:

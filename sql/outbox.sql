@@ -12,26 +12,44 @@ delete from outbox_consumers where name <> all ($1::text[]);
 delete from outbox_deliveries where consumer <> all ($1::text[]);
 
 -- name: peek
--- Asked every second and at every ring: no lock, no transaction id.
+-- Asked every second and at every ring: no lock, no transaction id. Each question follows an index and ends soon; the
+-- orders see to that. What is wanted behind thousands of others is found once the cursor has come nearer.
 select
-    exists (
-        select from outbox o
+    coalesce((
+        select true
+        from outbox o
         where (o.xid, o.id) > (c.xid, c.id) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
-    ) as passable,
-    exists (
-        select from outbox o
-        where (o.xid, o.id) > (c.xid, c.id) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
-            and o.topic = any ($2::text[])
-    ) as wanted,
-    exists (
-        select from outbox o
-        where o.xid >= pg_snapshot_xmin(pg_current_snapshot()) and o.topic = any ($2::text[])
-    ) as beyond,
-    exists (
-        select from outbox_deliveries d
+        order by o.xid, o.id
+        limit 1
+    ), false) as passable,
+    coalesce((
+        select bool_or(near.topic = any ($2::text[]))
+        from (
+            select o.topic
+            from outbox o
+            where (o.xid, o.id) > (c.xid, c.id) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
+            order by o.xid, o.id
+            limit 1000
+        ) near
+    ), false) as wanted,
+    coalesce((
+        select bool_or(far.topic = any ($2::text[]))
+        from (
+            select o.topic
+            from outbox o
+            where o.xid >= pg_snapshot_xmin(pg_current_snapshot())
+            order by o.xid, o.id
+            limit 1000
+        ) far
+    ), false) as beyond,
+    coalesce((
+        select true
+        from outbox_deliveries d
         where d.consumer = c.name and d.dead_at is null and d.due_at <= now()
             and (d.leased_until is null or d.leased_until < now())
-    ) as due
+        order by d.due_at
+        limit 1
+    ), false) as due
 from outbox_consumers c
 where c.name = $1;
 
@@ -74,15 +92,52 @@ order by o.xid, o.id
 for share of o
 on conflict do nothing;
 
--- name: lock_due_entity
--- Only the first of an entity: the others wait behind it. Its lock stands for all of them.
-select d.entity
-from outbox_deliveries d
-where d.consumer = $1 and d.dead_at is null and d.due_at <= now() and not exists (
-    select from outbox_deliveries earlier
-    where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null and earlier.id < d.id
-)
+-- name: lock_first_due
+-- Only the first of an entity: the others wait behind it, and its lock stands for all of them.
+select d.id, d.entity
+from (
+    select id
+    from outbox_deliveries
+    where consumer = $1 and dead_at is null and due_at <= now() and (leased_until is null or leased_until < now())
+    order by due_at
+    limit 100
+) near
+join outbox_deliveries d on d.id = near.id
+where d.dead_at is null and d.due_at <= now() and (d.leased_until is null or d.leased_until < now())
+    and not exists (
+        select from outbox_deliveries earlier
+        where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null
+            and earlier.id < d.id
+    )
 order by d.due_at
+limit 1
+for update of d skip locked;
+
+-- name: lock_first_due_of_any
+-- Where many wait behind one, the next hundred are no first ones: from entity to entity, then.
+with recursive firsts (entity, id) as (
+    (
+        select entity, id
+        from outbox_deliveries
+        where consumer = $1 and dead_at is null
+        order by entity, id
+        limit 1
+    )
+    union all
+    select following.entity, following.id
+    from firsts
+    cross join lateral (
+        select d.entity, d.id
+        from outbox_deliveries d
+        where d.consumer = $1 and d.dead_at is null and d.entity > firsts.entity
+        order by d.entity, d.id
+        limit 1
+    ) following
+)
+select d.id, d.entity
+from firsts
+join outbox_deliveries d on d.id = firsts.id
+where d.dead_at is null and d.due_at <= now() and (d.leased_until is null or d.leased_until < now())
 limit 1
 for update of d skip locked;
 
@@ -95,27 +150,11 @@ limit $3
 for update;
 
 -- name: lease
-with due as (
-    select d.id
-    from outbox_deliveries d
-    where d.consumer = $1 and d.dead_at is null and d.due_at <= now()
-        and (d.leased_until is null or d.leased_until < now())
-        and not exists (
-            select from outbox_deliveries earlier
-            where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null
-                and earlier.id < d.id
-        )
-    order by d.due_at
-    limit 1
-    for update of d skip locked
-)
-update outbox_deliveries d
+update outbox_deliveries
 set leased_until = clock_timestamp() + make_interval(secs => $2)
-from due
-where d.id = due.id
+where id = $1
 returning
-    d.id as delivery_id, d.xid, d.event_id as id, d.topic, d.entity, d.user_id, d.payload, d.created_at, d.attempts,
-    d.leased_until;
+    id as delivery_id, xid, event_id as id, topic, entity, user_id, payload, created_at, attempts, leased_until;
 
 -- name: done
 delete from outbox_deliveries where id = any ($1::bigint[]);
@@ -132,11 +171,15 @@ set attempts = $3, dead_at = now(), error = $4, leased_until = null
 where id = $1 and leased_until is not distinct from $2 and dead_at is null;
 
 -- name: trim
+-- Two questions to the smallest table, so that the answer bounds the index.
 delete from outbox
 where ctid = any (array(
     select o.ctid
-    from (select xid, id from outbox_consumers order by xid, id limit 1) slowest
-    join outbox o on (o.xid, o.id) <= (slowest.xid, slowest.id)
+    from outbox o
+    where (o.xid, o.id) <= (
+        (select xid from outbox_consumers order by xid, id limit 1),
+        (select id from outbox_consumers order by xid, id limit 1)
+    )
     order by o.xid, o.id
     limit $1
 ));
@@ -166,12 +209,13 @@ select
         select count(*)
         from (select from outbox_deliveries d where d.consumer = c.name and d.dead_at is null limit $1) parked
     )::integer as parked,
-    (
-        select count(*)
-        from (select d.consumer from outbox_deliveries d where d.dead_at is not null limit $1) dead
-        where dead.consumer = c.name
-    )::integer as dead
-from outbox_consumers c;
+    coalesce(dead.count, 0)::integer as dead
+from outbox_consumers c
+left join (
+    select given_up.consumer, count(*) as count
+    from (select d.consumer from outbox_deliveries d where d.dead_at is not null limit $1) given_up
+    group by given_up.consumer
+) dead on dead.consumer = c.name;
 
 -- name: dead_page
 select d.id, d.dead_at, (

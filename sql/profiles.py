@@ -51,14 +51,14 @@ async def update(conn: Connection, user_id: int, edit: ProfileEdit) -> None:
 
     Conflict if the username is taken, Unauthenticated if the account is gone.
     """
+    revision: int | None = await QUERIES.lock_revision.fetchval(conn, user_id)
+    if revision is None:
+        raise gone()
     try:
-        revision = await QUERIES.lock_revision.fetchval(conn, user_id)
         changed = await QUERIES.update_profile.execute(
             conn, user_id, revision, edit.name, edit.bio, edit.locale, edit.time_zone, edit.is_public,
             edit.username, edit.username_key,
         )  # fmt: skip
-    except asyncpg.ForeignKeyViolationError:
-        raise gone() from None
     except asyncpg.UniqueViolationError:
         fault = Fault("/username", "Is taken.")
         raise Conflict("Somebody else has this username.", faults=[fault]) from None

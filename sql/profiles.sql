@@ -9,8 +9,9 @@ from (
 ) profile;
 
 -- name: lock_revision
--- The revision's row comes first, as in every write that devices hear of: two of them cannot wait for each other.
-insert into user_revisions as held (user_id) values ($1)
+-- The account's row is locked first and then its revision's, as in every write that devices hear of: two of them
+-- cannot wait for each other. As for an update of a username at once, since a lock that grows could wait for itself.
+insert into user_revisions as held (user_id) select id from users where id = $1 for update
 on conflict (user_id) do update set revision = held.revision
 returning revision + 1;
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import asyncpg
-
 from server.errors import Conflict, NotFound, Unauthenticated
 from sql.outbox import Event, publish
 from sql.query import Connection, load
@@ -44,10 +42,10 @@ async def create(conn: Connection, user_id: int, kind: SubscriptionType, target_
 
 
 async def _raise_revision(conn: Connection, user_id: int) -> int:
-    try:
-        return int(await QUERIES.raise_for_creation.fetchval(conn, user_id))
-    except asyncpg.ForeignKeyViolationError:
-        raise Unauthenticated("This account is gone.", error="invalid_token") from None
+    revision: int | None = await QUERIES.raise_for_creation.fetchval(conn, user_id)
+    if revision is None:
+        raise Unauthenticated("This account is gone.", error="invalid_token")
+    return revision
 
 
 async def delete(conn: Connection, user_id: int, subscription_id: int) -> None:

@@ -7,8 +7,9 @@ select case $1::text
 end;
 
 -- name: raise_for_creation
--- The user's revision under its row's lock, which also puts everything that follows in this transaction in a row.
-insert into user_revisions as r (user_id, revision) values ($1, 1)
+-- The user's revision under its row's lock, which also puts everything that follows in this transaction in a row. The
+-- account is locked before it, as in every write that devices hear of.
+insert into user_revisions as r (user_id, revision) select id, 1 from users where id = $1 for key share
 on conflict (user_id) do update set revision = r.revision + 1
 returning revision;
 
@@ -26,7 +27,11 @@ select deleted_at is null as active from subscriptions where id = $1 and user_id
 -- name: raise_for_deletion
 -- Nothing if it is deleted already.
 insert into user_revisions as r (user_id, revision)
-select user_id, 1 from subscriptions where id = $1 and user_id = $2 and deleted_at is null
+select u.id, 1
+from users u
+join subscriptions s on s.user_id = u.id
+where s.id = $1 and u.id = $2 and s.deleted_at is null
+for key share of u
 on conflict (user_id) do update set revision = r.revision + 1
 returning revision;
 

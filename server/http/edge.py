@@ -21,6 +21,7 @@ from server.http import problems, quotas
 from server.http.answer import Answer, send
 from server.http.client import ClientAddress
 from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, REFUSED, charge, client_key, refusal
+from server.http.parse import LARGEST_BODY
 from server.http.uploads import LARGEST_UPLOAD
 from server.identity import Identities
 from server.logs import RequestLog
@@ -72,6 +73,8 @@ class Edge:
         general: Limit,
     ) -> None:
         self.routes: dict[web.AbstractRoute, RouteStats] = {}
+        # The paths that take files.
+        self.uploads: list[re.Pattern[str]] = []
         self._metrics = metrics
         self._log = request_log
         self._clients = clients
@@ -169,12 +172,18 @@ class Edge:
         return answer
 
     def _before_routing(self, request: web.Request, request_id: str) -> web.Response | None:
-        """The answer to what needs no route: a body too large for any, a browser's preflight. Else None."""
-        if request.method in WITH_BODY and (request.content_length or 0) > LARGEST_UPLOAD:
-            error = BodyTooLarge(f"At most {LARGEST_UPLOAD} bytes are taken here.")
+        """The answer to what needs no route: a body announced as too large, a browser's preflight. Else None."""
+        if request.method in WITH_BODY and (request.content_length or 0) > (most := self._largest_body(request)):
+            error = BodyTooLarge(f"At most {most} bytes are taken here.")
             return problems.response(error, _instance(request), request_id)
         asks = request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in request.headers
         return web.Response(status=204, headers=PREFLIGHT) if asks and self._origins else None
+
+    def _largest_body(self, request: web.Request) -> int:
+        """How many bytes this target takes."""
+        if (request.content_length or 0) <= LARGEST_BODY:
+            return LARGEST_BODY
+        return LARGEST_UPLOAD if any(target.fullmatch(request.path) for target in self.uploads) else LARGEST_BODY
 
     async def _answer(self, request: web.Request, application: Serve, request_id: str) -> web.StreamResponse:
         try:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from server.errors import BodyTooLarge, Forbidden, InsufficientScope, TooManyRequests, Unauthenticated, YojohanError
-from server.http.parse import LARGEST_BODY
+from server.errors import Forbidden, InsufficientScope, TooManyRequests, Unauthenticated, YojohanError
 from server.http.route import Handler, Route
 from server.identity import Principal
 from server.meter import Meter
@@ -92,8 +91,6 @@ def guard(route: Route, meter: Meter) -> Handler:
             charged.append((limit, client_key if limit.by == "client" else _by_address))
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        if not route.upload and (request.content_length or 0) > LARGEST_BODY:
-            raise BodyTooLarge(f"At most {LARGEST_BODY} bytes are taken here.")
         if route.access != "open":
             check(request, route)
         for limit, key in charged:

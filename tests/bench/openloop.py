@@ -45,6 +45,7 @@ class Stream:
         return {
             "sent": len(self.latencies),
             "p50_ms": percentile(0.50),
+            "p95_ms": percentile(0.95),
             "p99_ms": percentile(0.99),
             "statuses": dict(self.statuses),
             "errors": self.errors,
