@@ -15,7 +15,11 @@ from server.rules.limits import Limit
 from server.schemas.limits import policy
 
 DESCRIPTION = """\
-The catalogue, its schedule, what was watched and what is watched now.
+The catalogue and its schedule, what was watched and what is watched now; people, what they keep and how far they have
+come, on all of their devices.
+
+Sign in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer …`; machines send an API token. A
+POST that creates takes an `Idempotency-Key`, so that it may be sent again.
 
 Lists take `limit` (at most 100) and `page`, and say where the `next` page is. Times are RFC 3339 in UTC. Errors are
 `application/problem+json` (RFC 9457): compare `code`, show `detail`. Cached answers carry an `ETag`; send it back in

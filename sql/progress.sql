@@ -56,38 +56,39 @@ where p.user_id = $1 and not p.deleted;
 
 -- name: continue_with
 -- Of each release the episode watched last: it, if it is not through, else the one after it. Releases come by when they
--- were watched last. Which episode that is stands in an index alone; the rest is looked up until there are enough.
-select '{"release":' || release_json(d.document, m) || ',"episode":' || episode_json(n.episode)
-       || ',"position_seconds":' || case when n.completed then 0 else coalesce(n.position_seconds, 0) end
-       || ',"watched_at":"' || rfc3339(latest.changed_at) || '"}' as entry
-from (
-    select release_id, changed_at, episode_id
-    from (
-        select distinct on (release_id) release_id, changed_at, episode_id
-        from progress
-        where user_id = $1 and not deleted
-        order by release_id, changed_at desc, episode_id desc
-    ) per_release
-    order by changed_at desc, episode_id desc
-) latest
-join releases r on r.id = latest.release_id and r.visible
-join progress p on p.user_id = $1 and p.episode_id = latest.episode_id
-join episodes e on e.id = latest.episode_id
-cross join lateral (
-    select e2 as episode, p2.position_seconds, p2.completed
-    from episodes e2
-    left join progress p2 on p2.user_id = $1 and p2.episode_id = e2.id and not p2.deleted
-    where e2.release_id = latest.release_id and e2.deleted_at is null
-      and case when p.completed or e.deleted_at is not null then e2.ordinal > e.ordinal else e2.ordinal = e.ordinal end
-    order by e2.ordinal
-    limit 1
-) n
-join release_documents d on d.release_id = latest.release_id
-left join popularity_metrics m on m.release_id = latest.release_id
-where not exists (
-    select from library_entries l
-    where l.user_id = $1 and l.release_id = latest.release_id and not l.deleted
-      and ((l.kind = 2 and l.value in (3, 5)) or l.kind = 4)
+-- were watched last. Cut before documents are joined.
+with aside as materialized (
+    select release_id
+    from library_entries
+    where user_id = $1 and kind in (2, 4) and not deleted and (kind = 4 or value in (3, 5))
+), latest as (
+    select distinct on (release_id) release_id, changed_at, episode_id
+    from progress
+    where user_id = $1 and not deleted
+    order by release_id, changed_at desc, episode_id desc
 )
-order by latest.changed_at desc, latest.episode_id desc
-limit $2;
+select '{"release":' || release_json(d.document, m) || ',"episode":' || episode_json(page.episode)
+       || ',"position_seconds":' || page.position_seconds
+       || ',"watched_at":"' || rfc3339(page.changed_at) || '"}' as entry
+from (
+    select latest.release_id, latest.changed_at, latest.episode_id, n.episode, n.position_seconds
+    from latest
+    join releases r on r.id = latest.release_id and r.visible
+    join progress p on p.user_id = $1 and p.episode_id = latest.episode_id
+    join episodes e on e.id = latest.episode_id
+    cross join lateral (
+        select e2 as episode, case when p2.completed then 0 else coalesce(p2.position_seconds, 0) end as position_seconds
+        from episodes e2
+        left join progress p2 on p2.user_id = $1 and p2.episode_id = e2.id and not p2.deleted
+        where e2.release_id = latest.release_id and e2.deleted_at is null
+          and e2.ordinal >= e.ordinal and (e2.id <> e.id or not p.completed)
+        order by e2.ordinal
+        limit 1
+    ) n
+    where latest.release_id not in (select release_id from aside)
+    order by latest.changed_at desc, latest.episode_id desc
+    limit $2
+) page
+join release_documents d on d.release_id = page.release_id
+left join popularity_metrics m on m.release_id = page.release_id
+order by page.changed_at desc, page.episode_id desc;

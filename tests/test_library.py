@@ -10,8 +10,9 @@ import pytest
 
 from server.database import connect
 from server.errors import Unauthenticated, Unprocessable
+from server.rules import library as rules
 from sql import library, release_counts
-from sql.library import COLLECTION, COLLECTIONS, FAVORITE, IGNORED, RATING, EntryEdit, Written
+from sql.library import COLLECTION, COLLECTIONS, FAVORITE, IGNORED, RATING, EntryEdit, ProgressEdit, Written
 from tests.http_fixture import queries_seen
 from tests.keeping import START, counted, drop, entry, forget, keep, make_user, told, total, watch, write
 from tests.seeding import seed_episodes, seed_releases
@@ -285,3 +286,21 @@ async def test_a_time_in_the_future_counts_as_now(conn: Any) -> None:
     await write(conn, user, keep(RATING, release, 3, minutes=tomorrow), merge=True)
     await write(conn, user, keep(RATING, release, 8))
     assert await entry(conn, user, RATING, release) == (8, False)
+
+
+def test_an_edit_from_a_clock_that_runs_ahead_changes_nothing_when_it_is_sent_again() -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    ahead = now + timedelta(days=1)
+    entry = EntryEdit(FAVORITE, 3, 0, deleted=False, changed_at=ahead)
+    first = rules.merge_entry(None, entry, now)
+    assert first.changed_at == now
+    assert rules.merge_entry(first, entry, now + timedelta(seconds=9)) is first
+    edit = ProgressEdit(1, 60, completed=False, deleted=False, restart=True, changed_at=ahead)
+    step = rules.merge_progress(None, edit, 1400, now)
+    assert rules.merge_progress(step, edit, 1400, now + timedelta(seconds=9)) is step
+
+
+def test_a_position_behind_the_end_is_no_more_watch_time_than_the_end() -> None:
+    edit = ProgressEdit(1, 864_000, completed=False, deleted=False, restart=False, changed_at=START)
+    assert rules.edit_progress(None, edit, 1400, START).watched_seconds == 1400
+    assert rules.edit_progress(None, edit, None, START).watched_seconds == 864_000

@@ -107,7 +107,7 @@ class Model:
 
     def _set(self, edit: ProgressEdit, far: tuple[int, int], time: float, begins: bool) -> None:
         old = self.steps.get(edit.episode_id, {"begun": -1.0, "watched": 0})
-        watched = LENGTH if edit.completed else max(old["watched"], edit.position_seconds)
+        watched = LENGTH if edit.completed else max(old["watched"], min(edit.position_seconds, LENGTH))
         watched = 0 if edit.deleted else watched
         begun = time if begins else old["begun"]
         self.steps[edit.episode_id] = {"far": far, "time": time, "begun": begun, "watched": watched}

@@ -33,7 +33,8 @@ class DemoSummary:
     def __str__(self) -> str:
         return (
             f"releases {self.catalogue}; episodes: {self.catalogue.episodes} ({self.catalogue_seconds:.1f} s)\n"
-            f"users created: {self.users}, titles they keep: {self.titles}, views created: {self.views} ({self.views_seconds:.1f} s)"
+            f"users created: {self.users}, titles they keep: {self.titles}, "
+            f"views created: {self.views} ({self.views_seconds:.1f} s)"
         )
 
 

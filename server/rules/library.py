@@ -108,6 +108,9 @@ def merge_entry(stored: Entry | None, edit: EntryEdit, now: datetime) -> Entry:
     said = Entry(_value(edit), edit.deleted, moment(edit.changed_at, now))
     if stored is None:
         return said
+    if edit.changed_at > now and (said.value, said.deleted) == (stored.value, stored.deleted):
+        # A clock that runs ahead: sent again, the edit would be a little later each time.
+        return stored
     return max(stored, said, key=lambda entry: (entry.changed_at, entry.deleted, entry.value))
 
 
@@ -137,6 +140,9 @@ def merge_progress(stored: Step | None, edit: ProgressEdit, length: int | None, 
         return _step(None, edit, length, at, at if anew else None)
     if stored.restarted_at is not None and at < stored.restarted_at:
         return stored
+    if edit.changed_at > now and _furthest(edit) == _furthest(stored):
+        # A clock that runs ahead, as above.
+        return stored
     if anew and at > stored.changed_at:
         return _step(stored, edit, length, at, at)
     restarted = at if anew else stored.restarted_at
@@ -155,9 +161,11 @@ def _step(
 ) -> Step:
     if edit.deleted:
         return Step(0, False, 0, True, at, restarted)
-    watched = max(edit.position_seconds, 0 if stored is None else stored.watched_seconds)
+    # A position behind the end is no more than the end.
+    reached = edit.position_seconds if length is None else min(edit.position_seconds, length)
+    watched = max(reached, 0 if stored is None else stored.watched_seconds)
     if edit.completed:
-        watched = edit.position_seconds if length is None else length
+        watched = reached if length is None else length
     return Step(edit.position_seconds, edit.completed, watched, False, at, restarted)
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.chaos.clients import Books, Clients
+from tests.chaos.people import SETTINGS, at_work
+from tests.chaos.people_verdict import PeopleVerdict
+from tests.chaos.people_verdict import judge as judge_people
+from tests.chaos.person import Notes
 from tests.chaos.process import Served, served
+from tests.chaos.process import run as command
 from tests.chaos.verdict import Verdict, judge
 
 # What is killed, and how often of a hundred.
@@ -23,6 +28,8 @@ class Outcome:
 
     verdict: Verdict
     books: Books
+    people: PeopleVerdict
+    notes: Notes
     kills: Counter[str]
     starts: list[float]
     seconds: float
@@ -31,7 +38,7 @@ class Outcome:
     @property
     def sound(self) -> bool:
         """Whether the server kept every promise."""
-        return self.verdict.sound and not self.complaints
+        return self.verdict.sound and self.people.sound and not self.complaints
 
     def __str__(self) -> str:
         books = self.books
@@ -40,7 +47,10 @@ class Outcome:
         rows.append(f"  start to ready, seconds: median {starts[len(starts) // 2]:.2f}, longest {starts[-1]:.2f}")
         rows.append(f"  acknowledged events {len(books.acknowledged)}, requests {books.sent}, cut off {books.broken}")
         rows.append(f"  answers {dict(books.statuses)}, reads {dict(books.reads)}, sent twice {books.duplicates}")
-        return "\n".join([*rows, str(self.verdict), *self.complaints, f"  {self.seconds:.1f} s"])
+        notes = self.notes
+        rows.append(f"  acknowledged writes of people {notes.acknowledged}, given up {notes.given_up}")
+        rows.append(f"  their answers {dict(notes.statuses)}, replayed under a key {notes.replayed}")
+        return "\n".join([*rows, str(self.verdict), str(self.people), *self.complaints, f"  {self.seconds:.1f} s"])
 
 
 async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -> Outcome:
@@ -48,10 +58,10 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
     chance = random.Random(seed)
     started = perf_counter()
     done: Counter[str] = Counter()
-    async with served(directory / "data") as server:
+    async with served(directory / "data", **SETTINGS) as server:  # type: ignore[arg-type]
         starts = [await server.start()]
         clients = Clients(server.base, seed=seed)
-        async with clients.at_work() as books:
+        async with at_work(server.base, seed) as people, clients.at_work() as books:
             for _ in range(kills):
                 target = chance.choices(list(TARGETS), list(TARGETS.values()))[0]
                 await asyncio.sleep(chance.uniform(0.02, longest))
@@ -59,7 +69,9 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
                 done[target] += 1
         async with server.connection() as conn:
             verdict = await judge(conn, books.acknowledged)
-        outcome = Outcome(verdict, books, done, starts, perf_counter() - started)
+            kept = await judge_people(conn, people)
+        outcome = Outcome(verdict, books, kept, people[0].notes, done, starts, perf_counter() - started)
+        await _count_anew(server, outcome)
         await _leave(server, outcome)
     return outcome
 
@@ -80,6 +92,13 @@ async def _kill(server: Served, target: str, chance: random.Random, starts: list
     starts.append(await server.start())
 
 
+async def _count_anew(server: Served, outcome: Outcome) -> None:
+    """Every number that is counted up as things happen has to be what counting finds."""
+    done = await asyncio.to_thread(command, server.data_dir, "repair", "--check", **server.settings)  # type: ignore[arg-type]
+    if done.returncode != 0:
+        outcome.complaints.append(f"  repair --check: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
 async def _leave(server: Served, outcome: Outcome) -> None:
     status, seconds = await server.stop()
     if status != 0 or seconds > 10:
@@ -88,3 +107,4 @@ async def _leave(server: Served, outcome: Outcome) -> None:
         outcome.complaints.append("  PostgreSQL still runs after the last stop")
     if outcome.books.retry_after_missing:
         outcome.complaints.append(f"  {outcome.books.retry_after_missing} answers 503 without Retry-After")
+    outcome.complaints += [f"  {times} × {what}" for what, times in outcome.notes.unexpected.items()]
