@@ -46,7 +46,7 @@ format: install-dev ## Rewrite files the way `check` wants them
 bench: install-dev ## Measure against the limits of this machine; writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench --write docs/benchmarks.md $(ARGS)
 
-chaos: install-dev ## Kill the server 200 times under load and count what was lost
+chaos: install-dev ## Kill the server 200 times under load and count what was lost or done twice
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: install-dev ## Resolve the dependencies anew into the lock files (needs uv)

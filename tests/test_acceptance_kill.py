@@ -28,6 +28,10 @@ async def test_two_dozen_kills_under_load_lose_nothing_and_double_nothing(tmp_pa
     assert len(outcome.books.acknowledged) > 1000
     # Some answers were cut off after their commit: those events were sent twice and counted once.
     assert outcome.books.duplicates > 0
+    # People went on with their libraries all the while, and their keys were asked for again.
+    assert outcome.notes.acknowledged > 300
+    assert outcome.notes.replayed > 0
+    assert outcome.people.certain > 100
 
 
 def start_import(data_dir: Path, path: Path) -> subprocess.Popen[bytes]:

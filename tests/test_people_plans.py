@@ -1,7 +1,7 @@
 """No statement about people reads through a growing table: every one of them, as planned for any parameters.
 
 The catalogue has 30,000 releases, 10,000 people keep 120,000 things and have watched 300,000 episodes; the benchmarks
-hold the same statements against 150,000, 100,000 and 5,000,000 (`python -m tests.bench --only plans`).
+hold the same statements against 150,000, 100,000 and 5,000,000 (`python -m tests.bench --only app`).
 """
 
 from __future__ import annotations

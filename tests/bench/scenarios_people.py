@@ -16,7 +16,7 @@ from typing import Any
 
 from server.database import connect
 from server.postgres.cluster import DATABASE, Cluster
-from tests import feed_seed, people_seed
+from tests import feed_seed, people_plans, people_seed
 from tests.bench import lua
 from tests.bench.context import Bench, Result, say
 from tests.bench.load import BROWSER
@@ -143,6 +143,7 @@ def app_mix(bench: Bench) -> list[Result]:
         with PeakRss(server.pid) as memory:
             reports = [drive(bench, server.port, 2 * bench.seconds, mix)["mix"] for _ in range(bench.rounds)]
         bench.peaks["an app's mixture"] = memory.peak
+        plans = asyncio.run(_plans(data_dir))
         feed = _feed(bench, server, data_dir, tokens[0])
     failed = sum(
         each["errors"] + sum(count for status, count in each["statuses"].items() if status not in ("200", "204", "304"))
@@ -157,8 +158,23 @@ def app_mix(bench: Bench) -> list[Result]:
     return [
         Result("p50 of an app's mixture", "reported", p50, "ms", ok, details),
         Result("p99 of an app's mixture", "reported", p99, "ms", ok, details),
+        plans,
         feed,
     ]
+
+
+async def _plans(data_dir: Path) -> Result:
+    """Every statement about people, as planned for any parameters: whether one reads through a growing table."""
+    conn = await connect(Cluster(data_dir).dsn(DATABASE))
+    try:
+        await people_plans.prepare_for(conn)
+        statements = [query for noun in people_plans.NOUNS for query in people_plans.statements(noun)]
+        found = {query.name: await people_plans.tables_read_through(conn, query) for query in statements}
+    finally:
+        await conn.close()
+    through = sorted(name for name, tables in found.items() if tables)
+    details: dict[str, float | str] = {"statements": str(len(statements)), "which": ", ".join(through) or "none"}
+    return Result("statements that read through a growing table", "0", len(through), "", not through, details)
 
 
 def _feed(bench: Bench, server: Running, data_dir: Path, token: str) -> Result:
