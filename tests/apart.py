@@ -1,4 +1,4 @@
-"""A server on a loop in a thread of its own, for clients that block, and people on it who have something of everything."""
+"""A server on a loop in a thread of its own, for clients that block, and people who have something of everything."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ select u.id as user_id,
        (select min(id) from outbox_deliveries where dead_at is not null) as "/api/v1/admin/outbox/dead/",
        (select min(id) from releases where visible) as "/api/v1/releases/",
        (select min(id) from releases where visible) as release_id,
-       (select min(id) from episodes where deleted_at is null) as episode_id
+       (select min(episode_id) from progress where user_id = u.id) as episode_id
 from users u
 where username_key like 'reader%' order by u.id
 """
 # Long over: no consumer asks for events of this topic.
 DEAD = """
-insert into outbox_deliveries (consumer, xid, event_id, topic, entity, payload, created_at, error, dead_at)
-values ('activity', '1', 1, 'nothing', 'nobody', '{}', now(), 'Refused.', now())
+insert into outbox_deliveries (consumer, xid, event_id, topic, entity, payload, created_at, attempts, error, dead_at)
+values ('activity', '1', 1, 'nothing', 'nobody', '{}', now(), 12, 'Refused.', now())
 """
 
 
@@ -50,9 +50,9 @@ class Owner:
 
     def path_parameters(self, path: str, names: list[str]) -> dict[str, Any]:
         """Of these parameters those that can name something there is."""
-        prefix = next((prefix for prefix in self.owned if path.startswith(prefix)), "")
-        found = {name: self.owned[prefix if name == "id" and prefix else name] for name in names if name in self.owned}
-        return found | ({"id": self.owned[prefix]} if prefix and "id" in names else {})
+        known = {name: self.owned[name] for name in names if name in self.owned}
+        mine = [value for prefix, value in self.owned.items() if path.startswith(prefix)]
+        return known | ({"id": mine[0]} if mine and "id" in names else {})
 
 
 @dataclass(frozen=True)

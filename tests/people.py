@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from server.keys import DATABASE, IDENTITIES
+from server.keys import DATABASE, IDENTITIES, METER
 from tests.running import Running
 
 _numbers = itertools.count(1)
@@ -52,3 +53,18 @@ async def person(running: Running, username: str = "", *, role: str = "user", is
     dsn = running.app[DATABASE].dsn
     user_id = await make_user(dsn, name, role=role, is_public=is_public)
     return sign_in(running, user_id, name, role)
+
+
+async def sql(running: Running, statement: str, *values: Any) -> Any:
+    """The first value of the first row of a statement on the server's database, on a connection of its own."""
+    conn = await asyncpg.connect(running.app[DATABASE].dsn)
+    try:
+        return await conn.fetchval(statement, *values)
+    finally:
+        await conn.close()
+
+
+def restore_quotas(running: Running) -> None:
+    """What one test used up of the limits is whole again for the next."""
+    for table in running.app[METER].tables.values():
+        table.younger, table.elder = {}, {}

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -16,7 +15,7 @@ from server.keys import DATABASE, IDENTITIES
 from server.routes import table
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, shared_site
-from tests.people import Person, make_user, person, sign_in
+from tests.people import Person, make_user, person, sign_in, sql
 from tests.running import Running
 
 pytestmark = SHARED
@@ -46,14 +45,6 @@ def bearer(made: dict[str, Any]) -> dict[str, str]:
 async def status(site: Running, method: str, path: str, headers: dict[str, str], body: Any = None) -> int:
     async with site.client.request(method, path, headers=headers, json=body) as answer:
         return answer.status
-
-
-async def sql(site: Running, statement: str, *values: Any) -> Any:
-    conn = await asyncpg.connect(site.app[DATABASE].dsn)
-    try:
-        return await conn.fetchval(statement, *values)
-    finally:
-        await conn.close()
 
 
 async def test_a_token_is_shown_once_and_stored_as_its_hash(site: Running) -> None:

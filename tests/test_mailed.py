@@ -16,12 +16,12 @@ from actors.consumers.base import Delivered
 from actors.consumers.mailer import AccountMailer
 from server.adapters.breaker import Breaker
 from server.errors import Unavailable
-from server.keys import DATABASE, HEALTH, IDENTITIES, MAILER, METER
+from server.keys import DATABASE, HEALTH, IDENTITIES, MAILER
 from sql import mailed
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.mailbox import Letter, Mailbox, mailbox
-from tests.people import Person, person
+from tests.people import Person, person, restore_quotas, sql
 from tests.running import Running
 
 pytestmark = SHARED
@@ -52,16 +52,7 @@ async def site(server: Server, box: Mailbox, tmp_path_factory: pytest.TempPathFa
 def fresh(site: Running, box: Mailbox) -> None:
     """What one test used up is whole again for the next."""
     box.letters.clear()
-    for table in site.app[METER].tables.values():
-        table.younger, table.elder = {}, {}
-
-
-async def sql(site: Running, statement: str, *values: Any) -> Any:
-    conn = await asyncpg.connect(site.app[DATABASE].dsn)
-    try:
-        return await conn.fetchval(statement, *values)
-    finally:
-        await conn.close()
+    restore_quotas(site)
 
 
 async def deliver(site: Running, user_id: int | None, kind: str) -> None:

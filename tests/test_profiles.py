@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from server.keys import DATABASE, METER
+from server.keys import DATABASE
 from sql import profiles
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, shared_site
-from tests.people import Person, person, sign_in
+from tests.people import Person, person, restore_quotas, sign_in, sql
 from tests.running import Running
 
 pytestmark = SHARED
@@ -33,16 +33,7 @@ async def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 @pytest.fixture(autouse=True)
 def fresh(site: Running) -> None:
     """What one test used up of the limits is whole again for the next."""
-    for table in site.app[METER].tables.values():
-        table.younger, table.elder = {}, {}
-
-
-async def sql(site: Running, statement: str, *values: Any) -> Any:
-    conn = await asyncpg.connect(site.app[DATABASE].dsn)
-    try:
-        return await conn.fetchval(statement, *values)
-    finally:
-        await conn.close()
+    restore_quotas(site)
 
 
 async def change(site: Running, someone: Person, **fields: Any) -> dict[str, Any]:

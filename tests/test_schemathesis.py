@@ -96,8 +96,9 @@ def place(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def document(place: Apart) -> Any:
-    """The document as the server gives it."""
-    return schemathesis.openapi.from_url(place.site.url("/openapi.json"))
+    """The document as the server gives it. Who asks is not left to chance."""
+    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+    return schemathesis.openapi.from_url(place.site.url("/openapi.json"), config=config)
 
 
 @pytest.mark.parametrize("question", ASKED, ids=str)
@@ -116,7 +117,7 @@ def test_every_answer_is_one_the_document_names(place: Apart, document: Any, que
         # A longer request line is refused before it is known which operation it means.
         assume(len(answer.request.url) < LONGEST_HEADER)
         case.validate_response(answer, checks=CHECKS)
-        assert who is None or answer.status_code not in (401, 403), answer.text
+        assert who is None or answer.status_code != 401, answer.text
 
     ask()
 
