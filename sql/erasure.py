@@ -12,6 +12,8 @@ from sql.query import Connection, load
 QUERIES = load("erasure")
 # Above every version of credentials there can be.
 NO_VERSION = 2**31 - 1
+# Seconds a statement may take here, by our clock; `take_time` says the same to the server.
+PATIENCE = 120.0
 
 
 async def erase(conn: Connection, user_id: int) -> None:
@@ -25,9 +27,9 @@ async def erase(conn: Connection, user_id: int) -> None:
     owned = await operations.of_user(conn, user_id)
     await QUERIES.drop_events.execute(conn, user_id)
     await QUERIES.drop_deliveries.execute(conn, user_id)
-    await QUERIES.publish_counts.execute(conn, user_id)
+    await QUERIES.publish_counts.execute(conn, user_id, timeout=PATIENCE)
     await QUERIES.revoke.execute(conn, user_id, NO_VERSION)
-    await QUERIES.drop_user.execute(conn, user_id)
+    await QUERIES.drop_user.execute(conn, user_id, timeout=PATIENCE)
     await anonymise_views(conn, user_id)
     left = {
         "user_id": user_id,
@@ -40,5 +42,6 @@ async def erase(conn: Connection, user_id: int) -> None:
 async def anonymise_views(conn: Connection, user_id: int) -> None:
     """Make the views of this user a visitor's. Called again later, for views that were on their way meanwhile."""
     visitor = secrets.randbits(63)
-    await QUERIES.anonymise_viewers.execute(conn, user_id, visitor)
-    await QUERIES.anonymise_views.execute(conn, user_id, visitor)
+    await QUERIES.take_time.execute(conn)
+    await QUERIES.anonymise_viewers.execute(conn, user_id, visitor, timeout=PATIENCE)
+    await QUERIES.anonymise_views.execute(conn, user_id, visitor, timeout=PATIENCE)

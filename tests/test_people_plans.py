@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from server.database import connect
+from sql import erasure
 from tests import catalogue_seed, people_seed
 from tests.conftest import Server
 from tests.http_fixture import SHARED
-from tests.people_plans import NOUNS, prepare_for, statements, tables_read_through
+from tests.people_plans import GROWING, NOUNS, prepare_for, statements, tables_read_through
 
 pytestmark = SHARED
 
@@ -35,6 +36,16 @@ async def conn(server: Server) -> AsyncIterator[Any]:
 async def test_every_statement_finds_its_rows_by_an_index(conn: Any, noun: str) -> None:
     found = {query.name: await tables_read_through(conn, query) for query in statements(noun)}
     assert {name: tables for name, tables in found.items() if tables} == {}
+
+
+async def test_erasing_somebody_reads_through_no_table_either_nor_do_the_keys_that_point_to_them(conn: Any) -> None:
+    user_id = await conn.fetchval("select user_id from progress order by user_id offset 5000 limit 1")
+    transaction = conn.transaction()
+    await transaction.start()
+    await erasure.erase(conn, user_id)
+    read = await conn.fetch("select relname from pg_stat_xact_user_tables where seq_scan > 0")
+    await transaction.rollback()
+    assert {row["relname"].rstrip("_0123456789") for row in read} & GROWING == set()
 
 
 async def test_a_statement_that_reads_through_a_table_is_noticed(conn: Any) -> None:

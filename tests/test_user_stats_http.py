@@ -37,6 +37,9 @@ async def stats(site: Running, path: str, who: Person | None = None) -> Any:
         return json.loads(body)
 
 
+HTTP_QUERIES = {query.name for query in user_stats.QUERIES} - {"apply", "refresh_genres"}
+
+
 async def favour(site: Running, who: Person, *releases: int) -> None:
     edits = [EntryEdit(FAVORITE, release_id, 0, False, NOW) for release_id in releases]
     async with site.app[DATABASE].transaction() as conn:
@@ -56,7 +59,8 @@ async def test_reading_takes_one_query(site):
     for path in ("/profile/stats", f"/users/{me.id}/stats"):
         with queries_seen() as names:
             await stats(site, path, me)
-        assert [name for name in names if name in {query.name for query in user_stats.QUERIES}] == ["get_stats"]
+        # The consumer may be at work on what others did before.
+        assert [name for name in names if name in HTTP_QUERIES] == ["get_stats"]
 
 
 async def test_a_private_profile_shows_its_statistics_to_its_owner_and_administrators(site):

@@ -210,7 +210,8 @@ class Edge:
         """Find out who asks, and charge them. Whether a token that does not count matters is for the route to say."""
         request[ADDRESS] = self._clients.of(request)
         header = request.headers.get("Authorization")
-        if header is not None and PRINCIPAL not in request:
+        # Another scheme is another's business: a proxy's password in front of us, say.
+        if header is not None and PRINCIPAL not in request and header[:7].lower() == "bearer ":
             try:
                 request[PRINCIPAL] = await self._identities.of(header)
             except YojohanError as error:
