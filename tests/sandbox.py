@@ -27,6 +27,7 @@ FAMILY_REFUSED = 0x00050000 | errno.EAFNOSUPPORT
 EQUAL, MASKED_EQUAL = 4, 7
 CLONE_NEWUSER = 0x10000000
 PR_SET_NO_NEW_PRIVS = 38
+SCHED_BATCH = 3
 PROT_EXECUTE, PROT_WRITE_EXECUTE, SHM_EXECUTE = 4, 6, 0o100000
 PROT_READ_WRITE_EXECUTE, MAP_PRIVATE_ANONYMOUS = 7, 0x22
 
@@ -125,7 +126,7 @@ def refused() -> list[str]:
     libc.mmap.restype = ctypes.c_void_p
     tried = {
         "unshare": libc.unshare(CLONE_NEWUSER) == -1,
-        "setpriority": libc.setpriority(0, 0, 5) == -1,
+        "sched_setscheduler": libc.sched_setscheduler(0, SCHED_BATCH, ctypes.byref(ctypes.c_int(0))) == -1,
         "chown": libc.chown(b"/tmp", -1, -1) == -1,
         "netlink socket": libc.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) == -1,
         "executable memory": libc.mmap(
