@@ -11,7 +11,7 @@ from msgspec import UNSET
 from server.bodies import profiles as bodies
 from server.errors import Fault, NotFound, Unprocessable
 from server.http.answer import raw
-from server.http.guard import PRINCIPAL, user_id
+from server.http.guard import user_id, viewer
 from server.http.parse import decode, path_id, query, read_body, require_json
 from server.http.reading import base
 from server.keys import DATABASE
@@ -42,11 +42,9 @@ async def update_profile(request: web.Request) -> web.StreamResponse:
 
 async def get_user(request: web.Request) -> web.StreamResponse:
     """GET /users/{id}"""
-    who = request.get(PRINCIPAL)
-    viewer = who.user_id if who is not None else None
-    sees_all = who is not None and who.holds("admin") and (who.scopes is None or "admin" in who.scopes)
+    who, sees_all = viewer(request)
     async with request.app[DATABASE].connection() as conn:
-        user = await profiles.get_public(conn, path_id(request), viewer, sees_all=sees_all)
+        user = await profiles.get_public(conn, path_id(request), who, sees_all=sees_all)
     if user is None:
         raise NotFound("There is no such user.")
     return raw(user.encode(), headers={} if who is None else {"Cache-Control": "private, no-store"})

@@ -208,4 +208,6 @@ def test_postgresql_and_the_server_work_under_the_filters_of_the_unit(tmp_path: 
     calls = "\n".join(allowed_system_calls())
     command = [sys.executable, "-m", "tests.sandbox", str(tmp_path / "data")]
     done = subprocess.run(command, input=calls, capture_output=True, text=True, check=False, cwd=ROOT, timeout=100)
-    assert done.stdout.strip() == "refused: unshare, sched_setscheduler, chown, netlink socket, executable memory", done.stderr
+    assert done.stdout.strip() == "refused: unshare, sched_setscheduler, chown, netlink socket, executable memory", (
+        done.stderr
+    )
