@@ -24,6 +24,7 @@ from server.settings_values import (
     parse_origins,
     parse_quota,
     parse_secret,
+    parse_secrets,
     parse_sender,
     parse_text,
     parse_url,
@@ -53,7 +54,7 @@ class Settings:
     port: int = setting("8080", parse_integer(0, 65535))
     public_url: str = setting("", parse_url("http", "https"))
     cdn_url: str = setting("", parse_url("http", "https"))
-    secret_key: Secret = setting("", parse_secret(16), secret=True)
+    secret_key: Secret = setting("", parse_secrets(16), secret=True)
     log_level: str = setting("INFO", parse_choice("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("", parse_choice("", "json", "console"))
     log_file: str = setting("", parse_text)
@@ -80,7 +81,7 @@ class Settings:
     webhook_allow: tuple[Network, ...] = setting("", parse_networks)
     mail_from: str = setting("", parse_sender)
     demo: bool = setting("1", parse_boolean)
-    admin_password: Secret = setting("", parse_secret(0), secret=True)
+    admin_password: Secret = setting("", parse_secret, secret=True)
     max_concurrent_requests: int = setting("0", parse_integer(0, 1_000_000))
     max_queued_requests: int = setting("0", parse_integer(0, 1_000_000))
     trusted_proxies: tuple[Network, ...] = setting("", parse_networks)

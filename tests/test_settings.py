@@ -259,3 +259,10 @@ async def test_metrics_are_for_whom_the_operator_names(
             assert (await problem(answer, 403))["code"] == "forbidden"
         else:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("text", ["short", "0123456789abcdef,short", ",", "0123456789abcdef,", " ,0123456789abcdef"])
+def test_each_of_several_keys_has_to_be_long_enough(text: str) -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY: shorter than 16"):
+        load({"SECRET_KEY": text})
+    assert load({"SECRET_KEY": "0123456789abcdef, fedcba9876543210"}).secret_key
