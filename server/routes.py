@@ -58,7 +58,7 @@ from server.schemas.views import ReleaseViewEvent, ViewEvent, ViewEvents
 
 API = "/api/v1"
 COLLECTION = "{collection:planned|watching|completed|postponed|dropped}"
-LIST_TYPES = ("application/xml", "text/csv", "application/gzip", "application/octet-stream")
+LIST_TYPES = ("application/xml", "text/csv", "application/gzip", "application/octet-stream", "multipart/form-data")
 JSON_OR_CSV = ("application/json", "text/csv")
 # As mails bring them.
 MAILED = "q0mGJ1c7hY6n3xT8vR5bK2wZ4dL9sF0aPeUiOyHjNkM"
@@ -161,7 +161,7 @@ def people() -> tuple[Route, ...]:
         Route(method="GET", path=f"{API}/feed", handler=activity.get_feed, tag="Activity", summary="What I did, and what happened to what I follow", access="user", query=ActivityQuery, answer=ActivityPage),
         Route(method="GET", path=f"{API}/users/{{id}}/activity", handler=activity.list_user_activity, tag="Activity", summary="What somebody did", description="Of a private profile only its owner and administrators see it.", query=ActivityQuery, answer=ActivityPage, errors=hidden),
         Route(method="POST", path=f"{API}/profile/export", handler=exports.export_profile, tag="Profile", summary="Everything that is mine, as a zip", description="An operation; the file is at its `/download`.", access="user", scope="session", limits=("exports",), status=202, answer=Operation, example=OPERATION, idempotent=True),
-        Route(method="POST", path=f"{API}/profile/import", handler=list_imports.import_list, tag="Profile", summary="Bring a list along", description="A MyAnimeList export (XML) or CSV with `anime_id, score, status, watched_episodes`, plain or gzip. An operation; rows without a release are kept until there is one.", access="user", limits=("imports",), query=ImportQuery, upload=LIST_TYPES, status=202, answer=Operation, example=OPERATION, idempotent=True),
+        Route(method="POST", path=f"{API}/profile/import", handler=list_imports.import_list, tag="Profile", summary="Bring a list along", description="A MyAnimeList export (XML) or CSV with `anime_id, score, status, watched_episodes`, plain or gzip, as the body or as a file of a form. An operation; rows without a release are kept until there is one.", access="user", limits=("imports",), query=ImportQuery, upload=LIST_TYPES, status=202, answer=Operation, example=OPERATION, idempotent=True),
         Route(method="GET", path=f"{API}/profile/import/unmatched", handler=list_imports.list_unmatched, tag="Profile", summary="Rows of my lists that wait for their release", access="user", query=UnmatchedQuery, answer=UnmatchedPage),
         Route(method="DELETE", path=f"{API}/profile", handler=exports.erase_profile, tag="Profile", summary="Erase my account and everything that is mine", description="At once and for good. What was watched stays counted, as nobody's.", access="user", scope="session", limits=("writes",), status=204),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import FormData
 
 from server.commands import import_list
 from server.lists.formats import read_list
@@ -22,6 +23,8 @@ from tests.people import Person, person
 from tests.running import Running, running
 
 RELEASES = 30
+# A field of a form whose boundary is x, up to its value.
+FIELD = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
 
 
 def csv_of(*rows: str) -> bytes:
@@ -130,6 +133,47 @@ async def test_a_file_that_is_no_list_fails_with_a_sentence_and_nothing_else(
     assert done["status"] == "failed"
     assert "cannot be read" in json.dumps(done["errors"])
     assert "/" not in json.dumps(done["errors"])
+
+
+@ON_18
+async def test_a_form_with_a_file_does_as_well_as_a_body(site: Running, conn: Any) -> None:
+    who = await person(site)
+    form = FormData()
+    form.add_field("note", "mine")
+    form.add_field("file", csv_of("1,9,2,3"), filename="list.csv", content_type="text/csv")
+    async with site.client.post("/api/v1/profile/import", data=form, headers=who.headers) as answer:
+        assert answer.status == 202, await answer.text()
+        operation = await answer.json()
+    assert (await finished(site, who, operation["id"]))["result"]["matched"] == 1
+
+
+@ON_18
+@pytest.mark.parametrize(
+    ("kind", "content", "status"),
+    [
+        ("multipart/form-data", b"--x\r\n", 400),
+        ("multipart/form-data; boundary=x", b"nonsense", 400),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", 422),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
+            422,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"b" * 70_000 + b"\r\n--x--\r\n",
+            422,
+        ),
+    ],
+)
+async def test_a_form_without_a_file_or_sense_is_refused_and_leaves_no_file(
+    site: Running, tmp_path: Path, kind: str, content: bytes, status: int
+) -> None:
+    who = await person(site)
+    headers = who.headers | {"Content-Type": kind}
+    async with site.client.post("/api/v1/profile/import", data=content, headers=headers) as answer:
+        assert answer.status == status, await answer.text()
+    assert list((tmp_path / "uploads").iterdir()) == []
 
 
 @ON_18
