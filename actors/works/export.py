@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from actors.works.base import Progress, Work
 from server.database import Database
-from server.exports import archive
 from sql.exports import PARTS
 from sql.operations import Operation
 
@@ -21,6 +20,8 @@ class Export(Work):
 
     async def run(self, operation: Operation, progress: Progress) -> dict[str, Any]:
         """The archive, downloadable with the operation; its size in bytes."""
+        from server.exports import archive  # noqa: PLC0415 - only where somebody exports
+
         assert operation.user_id is not None
 
         async def advance(done: int) -> None:

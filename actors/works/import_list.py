@@ -10,10 +10,8 @@ from typing import Any, ClassVar
 from actors.works.base import Progress, Work
 from server.database import Database
 from server.errors import Unprocessable
-from server.importing.reading import BrokenFileError
-from server.lists.formats import SOURCE, read_list
 from server.lists.importing import NO_RELEASE, ListSummary, chunks, import_chunk, match_kept
-from server.lists.rows import BadRow, ListRow
+from server.lists.rows import SOURCE, BadRow, ListRow
 from sql.operations import Operation
 
 # Rows read in one go, off the loop.
@@ -30,6 +28,9 @@ class ImportList(Work):
 
     async def run(self, operation: Operation, progress: Progress) -> dict[str, Any]:
         """What became of the rows; those that could not be used are refused by their place in the file."""
+        # Parsers of XML and JSON: megabytes that a server without an import does not need.
+        from server.lists.formats import read_list  # noqa: PLC0415
+
         assert operation.user_id is not None
         path = await asyncio.to_thread(progress.brought)
         rows = read_list(path, str(operation.request.get("format", "")))
@@ -71,6 +72,8 @@ class MatchList(Work):
 
 
 def _read(rows: Iterator[ListRow | BadRow]) -> list[ListRow | BadRow]:
+    from server.importing.reading import BrokenFileError  # noqa: PLC0415 - as above
+
     try:
         return list(islice(rows, PORTION))
     except BrokenFileError as error:

@@ -16,9 +16,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from server.importing.reading import BrokenFileError, opened
-from server.lists.rows import BadRow, ListRow, make_row
+from server.lists.rows import SOURCE, BadRow, ListRow, make_row
 
-SOURCE = "mal"
 LARGEST_UNPACKED = 256 << 20
 MOST_ROWS = 500_000
 # MyAnimeList's names, by ours.

@@ -13,6 +13,8 @@ COLLECTIONS: Mapping[str, str] = {
     "watching": "watching", "completed": "completed", "on-hold": "postponed", "on hold": "postponed",
     "dropped": "dropped", "plan to watch": "planned",
 }  # fmt: skip
+# As `external_ids` calls MyAnimeList.
+SOURCE = "mal"
 BEST_SCORE = 10
 MOST_EPISODES = 100_000
 LONGEST_ID = 20
