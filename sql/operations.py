@@ -20,7 +20,7 @@ QUERIES = load("operations")
 QUEUED: ContextVar[bool] = ContextVar("queued", default=False)
 LARGEST_COUNT = 2**31 - 1
 # What was begun so often and never came to an end has failed.
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 10
 Ending = Literal["succeeded", "failed", "cancelled"]
 
 

@@ -18,7 +18,7 @@ where id in (
 returning id, user_id, kind, request, file, attempts;
 
 -- name: give_up_operations
--- Those that were begun three times and never came to an end.
+-- Those that were begun too often and never came to an end.
 update operations set
     status = 'failed', leased_until = null, finished_at = now(), file = null,
     errors = jsonb_build_array(jsonb_build_object('row', null, 'detail', $1::text))

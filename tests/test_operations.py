@@ -14,6 +14,7 @@ import pytest
 
 from server.database import connect
 from sql import operations
+from sql.operations import MOST_ATTEMPTS
 from tests.people import make_user
 from tests.working import Bench, bench, execute, until
 
@@ -59,11 +60,11 @@ async def test_a_failure_tells_only_what_is_meant_for_its_owner(
         assert (row["file"], row["result"], desk.made()) == (None, {}, [])
 
 
-async def test_weather_is_waited_out_three_times(dsn: str, tmp_path: Path) -> None:
+async def test_weather_is_waited_out_ten_times(dsn: str, tmp_path: Path) -> None:
     user = await make_user(dsn)
     async with bench(dsn, tmp_path) as desk:
         one = await desk.queue(user, "fail", how="weather")
-        for attempt in (1, 2):
+        for attempt in range(1, MOST_ATTEMPTS):
 
             async def put_back(attempt: int = attempt) -> bool:
                 row = await desk.row(one)
@@ -73,7 +74,7 @@ async def test_weather_is_waited_out_three_times(dsn: str, tmp_path: Path) -> No
             assert (await desk.row(one))["leased_until"] is not None
             await execute(dsn, "update operations set leased_until = now() - interval '1 second'")
         row = await desk.ended(one)
-        assert (row["status"], row["attempts"], row["errors"][-1]["detail"]) == ("failed", 3, "Busy.")
+        assert (row["status"], row["attempts"], row["errors"][-1]["detail"]) == ("failed", MOST_ATTEMPTS, "Busy.")
 
 
 async def test_two_run_at_once_and_the_third_waits(dsn: str, tmp_path: Path) -> None:
@@ -171,13 +172,13 @@ async def test_what_runs_at_shutdown_goes_back_into_the_queue_uncounted(dsn: str
     assert (row, files.made()) == ("(queued,0)", [])
 
 
-async def test_what_was_begun_three_times_in_vain_has_failed(dsn: str, tmp_path: Path) -> None:
+async def test_what_was_begun_ten_times_in_vain_has_failed(dsn: str, tmp_path: Path) -> None:
     user = await make_user(dsn)
     text = (
         "insert into operations (user_id, kind, status, attempts, leased_until)"
-        " values ($1, 'hold', 'running', 3, now() - interval '1 second') returning id"
+        " values ($1, 'hold', 'running', $2, now() - interval '1 second') returning id"
     )
-    one = await execute(dsn, text, user)
+    one = await execute(dsn, text, user, MOST_ATTEMPTS)
     async with bench(dsn, tmp_path) as desk:
         row = await desk.ended(one)
         assert (row["status"], len(row["errors"]), desk.hold.begun) == ("failed", 1, [])

@@ -94,7 +94,7 @@ class Progress:
 
 
 class Work:
-    """Base of all kinds. `run` may be begun again from the start after a crash, up to three times in all."""
+    """Base of all kinds. `run` may be begun again from the start after a crash, up to ten times in all."""
 
     kind: ClassVar[str]
     # Seconds after which it is given up.
