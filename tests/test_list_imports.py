@@ -19,7 +19,7 @@ from server.settings import load
 from sql import user_stats
 from tests import catalogue_seed
 from tests.http_fixture import ON_18
-from tests.people import Person, person
+from tests.people import Person, make_user, person
 from tests.running import Running, running
 
 RELEASES = 30
@@ -221,3 +221,26 @@ async def test_the_command_loads_a_dump_of_many_people(conn: Any, dsn: str, tmp_
     kept = await conn.fetchval("select count(*) from unmatched_entries")
     assert kept == len({(row.owner, row.external_id) for row in rows if row.external_id not in known})
     assert await user_stats.mend(conn, await user_stats.user_ids(conn, 0, 10_000)) == []
+
+
+@ON_18
+async def test_the_command_loads_the_export_of_one_person_by_their_name(
+    conn: Any, dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await catalogue_seed.fill(conn, RELEASES)
+    user_id = await make_user(dsn, "Mira")
+    path = tmp_path / "animelist.xml"
+    title = "<anime><series_animedb_id>1</series_animedb_id><my_status>Completed</my_status></anime>"
+    path.write_text(f"<myanimelist>{title}</myanimelist>")
+    settings = load({"DATABASE_URL": dsn, "DATA_DIR": str(tmp_path)})
+
+    async def run(user: str) -> int:
+        arguments = argparse.Namespace(format="myanimelist", path=path, user=user, prefix="list-")
+        return await import_list.run(settings, arguments)
+
+    assert await run("mira") == 0
+    assert "matched: 1" in capsys.readouterr().out
+    found = await conn.fetch("select user_id, kind, release_id, value from library_entries")
+    assert [tuple(row) for row in found] == [(user_id, 2, 3, 3)]
+    assert await run("nobody-of-that-name") == 1
+    assert "nobody is called" in capsys.readouterr().err

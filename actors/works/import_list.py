@@ -29,7 +29,7 @@ class ImportList(Work):
     async def run(self, operation: Operation, progress: Progress) -> dict[str, Any]:
         """What became of the rows; those that could not be used are refused by their place in the file."""
         # Parsers of XML and JSON: megabytes that a server without an import does not need.
-        from server.lists.formats import read_list  # noqa: PLC0415
+        from server.lists.formats import read_list  # noqa: PLC0415 - only where a list is read
 
         assert operation.user_id is not None
         path = await asyncio.to_thread(progress.brought)
