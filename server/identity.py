@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any, Literal
@@ -179,11 +179,6 @@ class Identities:
         taken = self.seen, self.used
         self.seen, self.used = set(), set()
         return taken
-
-    def forget(self, user_ids: Iterable[int]) -> None:
-        """Forget everything remembered of these users."""
-        gone = set(user_ids)
-        self._remembered = {key: held for key, held in self._remembered.items() if held.user_id not in gone}
 
 
 def _digest(header: str) -> bytes:
