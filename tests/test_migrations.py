@@ -9,7 +9,7 @@ import pytest
 
 from server.database import connect
 from server.errors import MigrationError
-from sql.migrate import Migration, available, migrate, pending
+from sql.migrate import MENDED, Migration, available, migrate, pending
 
 
 async def test_a_second_run_applies_nothing(conn: Any) -> None:
@@ -36,6 +36,12 @@ async def test_a_file_changed_after_it_was_applied_is_refused(conn: Any) -> None
     await conn.execute("update schema_migrations set checksum = 'other' where version = 1")
     with pytest.raises(MigrationError, match="was changed after it was applied"):
         await migrate(conn)
+
+
+async def test_a_file_that_was_mended_is_accepted_in_its_first_form(conn: Any) -> None:
+    version, first_form = next(iter(MENDED.items()))
+    await conn.execute("update schema_migrations set checksum = $2 where version = $1", version, first_form)
+    assert await migrate(conn) == []
 
 
 async def test_a_database_newer_than_the_code_is_refused(conn: Any) -> None:

@@ -51,7 +51,18 @@ create index progress_by_time on progress (user_id, changed_at, episode_id) wher
 create index progress_by_release on progress (user_id, release_id, changed_at, episode_id) where not deleted;
 create index progress_tombstones on progress (updated_at) where deleted;
 
+-- Since 15.20 and its contemporaries PostgreSQL adds no column with a default to a table whose row type a parsed function
+-- body uses; as text, the body is out of the way.
+drop function release_json(text, popularity_metrics);
 alter table popularity_metrics add column rating_sum bigint not null default 0;
+create function release_json(document text, metrics popularity_metrics) returns text
+language sql immutable parallel safe as $$
+    select left(document, -1)
+        || ',"rating":{"average":' || coalesce(round(metrics.average_rating::numeric, 2)::text, '0')
+        || ',"count":' || coalesce(metrics.rating_count, 0)
+        || '},"counters":{"views":' || coalesce(metrics.total_views, 0)
+        || ',"favorites":' || coalesce(metrics.favorites, 0) || '}}'
+$$;
 
 -- Kept by an actor from the outbox, one row a user.
 create table user_stats (
