@@ -26,12 +26,14 @@ async def fill(conn: Connection, people: Sequence[tuple[int, int]], seed: int, n
         QUERIES.fill_entries,
         QUERIES.fill_progress,
         QUERIES.fill_subscriptions,
+        QUERIES.fill_genre_subscriptions,
         QUERIES.fill_activity,
         QUERIES.fill_counts,
         QUERIES.start_stats,
-        QUERIES.drop_picks,
     ):
         await query.execute(conn)
+    await QUERIES.fill_notifications.execute(conn, now)
+    await QUERIES.drop_picks.execute(conn)
     user_ids = [user_id for user_id, _ in people]
     await user_stats.mend(conn, user_ids)
     await user_stats.refresh_genres(conn, user_ids)

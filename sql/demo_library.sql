@@ -73,6 +73,49 @@ insert into subscriptions (user_id, subscription_type, target_id, created_at, re
 select user_id, 'release', release_id, moment, 1 from demo_picks where favorite and collection = 2
 on conflict do nothing;
 
+-- name: fill_genre_subscriptions
+-- Everybody with a favourite follows the first genre of one of them.
+insert into subscriptions (user_id, subscription_type, target_id, created_at, revision)
+select distinct on (p.user_id) p.user_id, 'genre', r.genre_ids[1], p.moment, 1
+from demo_picks p
+join releases r on r.id = p.release_id
+where p.favorite and cardinality(r.genre_ids) > 0
+order by p.user_id, p.moment, p.release_id
+on conflict do nothing;
+
+-- name: fill_notifications
+-- What followers were told of in the thirty days before $1: the last two episodes of what they follow, half of it read.
+with aired as (
+    select e.id, e.release_id, e.air_at
+    from (select distinct release_id from demo_picks where favorite and collection = 2) followed
+    cross join lateral (
+        select id, release_id, air_at
+        from episodes
+        where release_id = followed.release_id and deleted_at is null
+          and air_at > $1::timestamptz - interval '30 days' and air_at <= $1
+        order by ordinal desc
+        limit 2
+    ) e
+), told as (
+    insert into notification_events (type, target_type, target_id, release_id, created_at, reached, done_at)
+    select 'new_episode', 'episode', a.id, a.release_id, a.air_at,
+           (select count(*) from demo_picks p
+            where p.favorite and p.collection = 2 and p.release_id = a.release_id and p.moment < a.air_at), a.air_at
+    from aired a
+    order by a.air_at, a.id
+    returning id, release_id, created_at
+), received as (
+    insert into notifications (user_id, event_id, created_at, read_at)
+    select p.user_id, t.id, t.created_at,
+           case when hashint8extended(p.user_id, t.id) & 1 = 0 then t.created_at + interval '2 hours' end
+    from told t
+    join demo_picks p on p.favorite and p.collection = 2 and p.release_id = t.release_id and p.moment < t.created_at
+    order by p.user_id, t.id
+    returning user_id, created_at, read_at
+)
+insert into notification_budgets (user_id, window_start, used, unread)
+select user_id, max(created_at), 1, count(*) filter (where read_at is null) from received group by user_id order by user_id;
+
 -- name: fill_activity
 insert into activity (actor_id, action_type, target_type, target_id, details, created_at)
 select user_id, action_type, 'release', release_id, details, moment

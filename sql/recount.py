@@ -43,3 +43,13 @@ async def mend_views(conn: Connection, release_ids: Sequence[int]) -> list[Diffe
 async def mend_totals(conn: Connection) -> list[Difference]:
     """How large the catalogue is."""
     return [Difference(*row) for row in await QUERIES.mend_totals.fetch(conn)]
+
+
+async def budget_ids(conn: Connection, after: int, limit: int) -> list[int]:
+    """The next users by id who were ever told of something."""
+    return [row["id"] for row in await QUERIES.budget_ids.fetch(conn, after, limit)]
+
+
+async def mend_budgets(conn: Connection, user_ids: Sequence[int]) -> list[Difference]:
+    """How many notifications of each user are unread, and how many wait for the next hour."""
+    return [Difference(*row) for row in await QUERIES.mend_budgets.fetch(conn, list(user_ids))]

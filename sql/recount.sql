@@ -49,3 +49,28 @@ with differing as materialized (
     update catalogue_totals t set total = d.expected from differing d where t.name = d.name
 )
 select 0::bigint as id, name, stored, expected from differing;
+
+-- name: budget_ids
+-- The next users behind $1 who were ever told of something.
+select user_id as id from notification_budgets where user_id > $1 order by user_id limit $2::integer;
+
+-- name: mend_budgets
+-- What is unread and what waits for the next hour, by the rows themselves.
+with counted as (
+    select b.user_id, b.unread, b.held,
+           (select count(*) from notifications n where n.user_id = b.user_id and n.read_at is null)::integer as unread_rows,
+           (select count(*) from held_notifications h where h.user_id = b.user_id)::integer as held_rows
+    from notification_budgets b
+    where b.user_id = any ($1::bigint[])
+), differing as materialized (
+    select * from counted where (unread, held) <> (unread_rows, held_rows)
+), mended as (
+    update notification_budgets b set unread = d.unread_rows, held = d.held_rows
+    from differing d
+    where b.user_id = d.user_id
+)
+select d.user_id as id, counter.name, counter.stored::bigint as stored, counter.expected::bigint as expected
+from differing d
+cross join lateral (values ('unread', d.unread, d.unread_rows), ('held', d.held, d.held_rows)) counter (name, stored, expected)
+where counter.stored <> counter.expected
+order by d.user_id, counter.name;

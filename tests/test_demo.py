@@ -255,3 +255,19 @@ async def test_the_users_keep_and_have_watched_things_and_a_recount_finds_the_sa
         where (m.favorites, m.rating_count, m.rating_sum) <> (l.favorites, l.ratings, l.total)""")
     assert wrong == 0
     assert (await load(conn)).titles == 0
+
+
+async def test_the_users_were_told_of_new_episodes_and_their_unread_counters_are_exact(conn: Connection) -> None:
+    await load(conn)
+    told = await conn.fetchval("select count(*) from notifications")
+    assert 0 < await conn.fetchval("select count(*) from notifications where read_at is null") < told
+    wrong = await conn.fetchval("""
+        select count(*) from notification_budgets b
+        where b.unread <> (select count(*) from notifications n where n.user_id = b.user_id and n.read_at is null)
+           or b.held <> 0""")
+    assert wrong == 0
+    strangers = await conn.fetchval("""
+        select count(*) from notifications n join notification_events e on e.id = n.event_id
+        where not exists (select from subscriptions s where s.user_id = n.user_id and s.subscription_type = 'release'
+                          and s.target_id = e.release_id)""")
+    assert strangers == 0

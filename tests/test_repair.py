@@ -162,6 +162,23 @@ async def test_views_that_no_pass_has_taken_up_are_not_missing_and_wrong_totals_
     assert await findings(conn) == []
 
 
+async def test_counters_of_notifications_are_held_against_their_rows(conn: Any, dsn: str) -> None:
+    one, two = [await make_user(dsn) for _ in range(2)]
+    await conn.execute(
+        "insert into notifications (user_id, event_id, read_at) values ($1, 1, null), ($1, 2, now()), ($2, 1, null)",
+        one, two,
+    )  # fmt: skip
+    await conn.execute("insert into held_notifications (user_id, event_id) values ($1, 3)", two)
+    await conn.execute(
+        "insert into notification_budgets (user_id, window_start, unread, held) values ($1, now(), 1, 0), ($2, now(), 4, 0)",
+        one, two,
+    )  # fmt: skip
+    expected = [f"user {two}: held is 0, should be 1", f"user {two}: unread is 4, should be 1"]
+    assert await findings(conn) == expected
+    assert await findings(conn, keep=True) == expected
+    assert await findings(conn) == []
+
+
 async def test_views_are_left_alone_once_their_oldest_days_may_be_gone(conn):
     await seed_releases(conn, 1)
     await conn.execute("update popularity_metrics set total_views = 50")

@@ -73,6 +73,7 @@ async def parts(conn: Connection) -> list[Part]:
     found = [
         Part("statistics of users", "user", user_stats.user_ids, _mend_users),
         Part("counters of releases", "release", release_counts.release_ids, release_counts.mend),
+        Part("notifications of users", "user", recount.budget_ids, recount.mend_budgets),
         Part("catalogue", "total", _only_one, _mend_totals),
     ]
     if await recount.days_are_whole(conn, timedelta(days=DAYS_RETENTION)):

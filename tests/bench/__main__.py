@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import micro, report, scenarios_people, scenarios_read, scenarios_system, scenarios_views
+from tests.bench import (
+    micro,
+    report,
+    scenarios_people,
+    scenarios_read,
+    scenarios_running,
+    scenarios_system,
+    scenarios_views,
+)
 from tests.bench.context import Bench, Result, not_measured, say
 from tests.bench.processes import REPOSITORY, BenchError
 
@@ -25,6 +33,11 @@ SCENARIOS: dict[str, Callable[[Bench], list[Result]]] = {
     "views": scenarios_views.single_events,
     "storm": scenarios_people.login_storm,
     "app": scenarios_people.app_mix,
+    "badge": scenarios_running.badge,
+    "subscriptions": scenarios_running.subscriptions,
+    "fan-out": scenarios_running.fan_out,
+    "editing": scenarios_running.editing,
+    "stream": scenarios_running.streams_memory,
     "batches": scenarios_views.batched_events,
     "trending": scenarios_system.trending,
     "event-cost": scenarios_views.event_cost,

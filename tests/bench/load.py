@@ -135,19 +135,33 @@ def run_load(port: int, load: Load, seconds: float, scratch: Path) -> Outcome:
     return _run_wrk(wrk, port, load, seconds, scratch) if wrk else _run_client(port, load, seconds, scratch)
 
 
+def run_script(port: int, text: str, connections: int, seconds: float, scratch: Path) -> Outcome:
+    """Run a wrk script of one's own; raises BenchError where wrk is not installed."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise BenchError("wrk is not installed (apt-get install wrk)")
+    return _script(wrk, port, text, connections, seconds, scratch)
+
+
 def _run_wrk(wrk: str, port: int, load: Load, seconds: float, scratch: Path) -> Outcome:
-    script = scratch / "load.lua"
     seed = int.from_bytes(os.urandom(6), "big")
     headers = request_headers(load)
     if load.batch:
         text = lua.posting(load.paths[0], headers, load.release_ids, load.batch, seed)
     else:
         text = lua.getting(load.paths, headers)
+    return _script(wrk, port, text, load.connections, seconds, scratch, load.paths[0])
+
+
+def _script(
+    wrk: str, port: int, text: str, connections: int, seconds: float, scratch: Path, path: str = "/"
+) -> Outcome:
+    script = scratch / "load.lua"
     script.write_text(text)
     # wrk takes whole seconds only; the rate is computed from the time it reports.
     length = f"{max(1, round(seconds))}s"
-    options = ("-t1", f"-c{load.connections}", f"-d{length}", "--timeout", "10s", "-s", str(script))
-    return _outcome(_output([wrk, *options, f"http://{HOST}:{port}{load.paths[0]}"], seconds))
+    options = ("-t1", f"-c{connections}", f"-d{length}", "--timeout", "10s", "-s", str(script))
+    return _outcome(_output([wrk, *options, f"http://{HOST}:{port}{path}"], seconds))
 
 
 def _run_client(port: int, load: Load, seconds: float, scratch: Path) -> Outcome:

@@ -63,6 +63,27 @@ end
 """
 
 
+# Each person follows one release after another; the bodies are equally long, as above.
+_SUBSCRIPTIONS = """
+local tokens, releases, heads, at = {{{tokens}}}, {releases}, {{}}, 0
+local function body(release)
+  return string.format('{{"subscription_type":"release","target_id":%9d}}', release)
+end
+init = function(args)
+  local example = body(1)
+  for i = 1, #tokens do
+    wrk.headers["Authorization"] = "Bearer " .. tokens[i]
+    local whole = wrk.format(nil, "{path}", nil, example)
+    heads[i] = whole:sub(1, #whole - #example)
+  end
+end
+request = function()
+  at = at + 1
+  return heads[(at - 1) % #heads + 1] .. body(math.floor((at - 1) / #heads) % releases + 1)
+end
+"""
+
+
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -82,3 +103,9 @@ def posting(path: str, headers: Mapping[str, str], release_ids: Sequence[int], b
     """Return the script of POSTs of `batch` fresh events each, an object where `batch` is 1."""
     events = _EVENTS.format(ids=",".join(map(str, release_ids)), batch=batch, path=path, seed=seed)
     return _head("POST", headers) + events + _DONE.format(mark=MARK)
+
+
+def subscribing(path: str, headers: Mapping[str, str], tokens: Sequence[str], releases: int) -> str:
+    """Return the script of POSTs by which the holders of `tokens` follow releases 1 to `releases`."""
+    text = _SUBSCRIPTIONS.format(tokens=",".join(map(_quoted, tokens)), releases=releases, path=path)
+    return _head("POST", headers) + text + _DONE.format(mark=MARK)

@@ -10,6 +10,9 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.chaos.clients import Books, Clients
+from tests.chaos.editor import Record, editing, gather_followers
+from tests.chaos.editor_verdict import EditorVerdict
+from tests.chaos.editor_verdict import judge as judge_editor
 from tests.chaos.people import SETTINGS, at_work
 from tests.chaos.people_verdict import PeopleVerdict
 from tests.chaos.people_verdict import judge as judge_people
@@ -18,6 +21,9 @@ from tests.chaos.process import Served, served
 from tests.chaos.process import run as command
 from tests.chaos.verdict import Verdict, judge
 
+# So few that digests are due within a run.
+MOST_A_MINUTE = 5
+NOTIFICATIONS = {"NOTIFICATION_RATE_LIMIT": f"{MOST_A_MINUTE}/minute"}
 # What is killed, and how often of a hundred.
 TARGETS = {"server": 55, "server while it starts": 15, "server and PostgreSQL": 20, "PostgreSQL": 10}
 
@@ -30,6 +36,8 @@ class Outcome:
     books: Books
     people: PeopleVerdict
     notes: Notes
+    editor: EditorVerdict
+    record: Record
     kills: Counter[str]
     starts: list[float]
     seconds: float
@@ -38,7 +46,7 @@ class Outcome:
     @property
     def sound(self) -> bool:
         """Whether the server kept every promise."""
-        return self.verdict.sound and self.people.sound and not self.complaints
+        return self.verdict.sound and self.people.sound and self.editor.sound and not self.complaints
 
     def __str__(self) -> str:
         books = self.books
@@ -50,7 +58,10 @@ class Outcome:
         notes = self.notes
         rows.append(f"  acknowledged writes of people {notes.acknowledged}, given up {notes.given_up}")
         rows.append(f"  their answers {dict(notes.statuses)}, replayed under a key {notes.replayed}")
-        return "\n".join([*rows, str(self.verdict), str(self.people), *self.complaints, f"  {self.seconds:.1f} s"])
+        rows.append(f"  acknowledged edits {len(self.record.operations)}, answers {dict(self.record.statuses)}")
+        return "\n".join(
+            [*rows, str(self.verdict), str(self.people), str(self.editor), *self.complaints, f"  {self.seconds:.1f} s"]
+        )
 
 
 async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -> Outcome:
@@ -58,10 +69,14 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
     chance = random.Random(seed)
     started = perf_counter()
     done: Counter[str] = Counter()
-    async with served(directory / "data", **SETTINGS) as server:  # type: ignore[arg-type]
+    async with served(directory / "data", **SETTINGS, **NOTIFICATIONS) as server:  # type: ignore[arg-type]
         starts = [await server.start()]
+        async with server.connection() as conn:
+            await gather_followers(conn)
         clients = Clients(server.base, seed=seed)
-        async with at_work(server.base, seed) as people, clients.at_work() as books:
+        async with (
+            at_work(server.base, seed) as people, clients.at_work() as books, editing(server, seed) as record
+        ):  # fmt: skip
             for _ in range(kills):
                 target = chance.choices(list(TARGETS), list(TARGETS.values()))[0]
                 await asyncio.sleep(chance.uniform(0.02, longest))
@@ -70,7 +85,8 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
         async with server.connection() as conn:
             verdict = await judge(conn, books.acknowledged)
             kept = await judge_people(conn, people)
-        outcome = Outcome(verdict, books, kept, people[0].notes, done, starts, perf_counter() - started)
+            edited = await judge_editor(conn, record, MOST_A_MINUTE)
+        outcome = Outcome(verdict, books, kept, people[0].notes, edited, record, done, starts, perf_counter() - started)
         await _count_anew(server, outcome)
         await _leave(server, outcome)
     return outcome
@@ -107,4 +123,5 @@ async def _leave(server: Served, outcome: Outcome) -> None:
         outcome.complaints.append("  PostgreSQL still runs after the last stop")
     if outcome.books.retry_after_missing:
         outcome.complaints.append(f"  {outcome.books.retry_after_missing} answers 503 without Retry-After")
-    outcome.complaints += [f"  {times} × {what}" for what, times in outcome.notes.unexpected.items()]
+    unexpected = outcome.notes.unexpected + outcome.record.unexpected
+    outcome.complaints += [f"  {times} × {what}" for what, times in unexpected.items()]
