@@ -1,11 +1,13 @@
 """Invalidations from other processes: an import or another instance says what changed, this one drops it.
 
-NOTIFY carries tags only. A connection that was lost may have missed some, so after a reconnect everything is dropped.
+NOTIFY carries tags, and ranges of users whose notifications have moved (`unread:7-2041`). A connection that was lost
+may have missed some, so after a reconnect everything is dropped.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,17 +20,25 @@ from sql.query import UNREACHABLE
 log = logging.getLogger("yojohan.cache")
 
 CHANNEL = "yojohan_invalidate"
+MOVED = re.compile(r"unread:(\d{1,18})-(\d{1,18})")
 
 
 class Invalidations(Actor[Any]):
-    """Listens on a connection of its own. `drop` takes tags; `drop_all` empties the cache."""
+    """Listens on a connection of its own. `drop` takes tags, `moved` a range of users; `drop_all` empties all."""
 
     name = "invalidations"
     interval = 5.0
 
-    def __init__(self, dsn: str, drop: Callable[[Sequence[str]], int], drop_all: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        drop: Callable[[Sequence[str]], int],
+        moved: Callable[[int, int], None],
+        drop_all: Callable[[], None],
+    ) -> None:
         self._dsn = dsn
         self._drop = drop
+        self._moved = moved
         self._drop_all = drop_all
         self._conn: asyncpg.Connection[Any] | None = None
 
@@ -65,5 +75,8 @@ class Invalidations(Actor[Any]):
         self._drop_all()
 
     def _heard(self, _conn: Any, _pid: int, _channel: str, payload: object) -> None:
-        # Dropping tags takes microseconds and touches only the cache's own memory: no message is needed.
-        self._drop(str(payload).split())
+        # Dropping takes microseconds and touches only the listeners' own memory: no message is needed.
+        if (users := MOVED.fullmatch(str(payload))) is not None:
+            self._moved(int(users[1]), int(users[2]))
+        else:
+            self._drop(str(payload).split())

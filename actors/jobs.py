@@ -16,7 +16,7 @@ log = logging.getLogger("yojohan.jobs")
 class Jobs:
     """At most `limit` jobs at once and `pending` waiting; `started`, `failed` and `refused` are counters."""
 
-    def __init__(self, limit: int = 4, pending: int = 64) -> None:
+    def __init__(self, limit: int = 8, pending: int = 64) -> None:
         self.limit = limit
         self.pending = pending
         self.started = 0

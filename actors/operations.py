@@ -1,6 +1,7 @@
 """Runs operations: two at a time, each under a lease, so that another process takes up what this one left behind.
 
-Prompt by a signal after the commit that queued one, certain by looking every two seconds.
+Prompt by a signal after the commit that queued one, certain by looking every two seconds. There are two lanes, actors
+with works of their own, so that what takes long does not hold up what is short.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from actors.jobs import Jobs
 from actors.works.base import Progress, Stopped, Work
 from server.database import Database
 from server.errors import Overloaded, Unavailable, YojohanError
+from server.events import Endings
 from server.files import Files
 from sql import operations as sql
 from sql.operations import MOST_ATTEMPTS, Operation, Outcome
@@ -54,10 +56,14 @@ class Run:
 
 @dataclass(slots=True)
 class Runs:
-    """What runs in this process; outlives the actor, should that crash. `wake` makes the actor look."""
+    """What a lane runs in this process; outlives the actor, should that crash. `wake` makes the actor look.
+
+    Who waits for the end of an operation in this process hears of it through `endings`.
+    """
 
     by_id: dict[UUID, Run] = field(default_factory=dict)
     wake: Callable[[], None] = lambda: None
+    endings: Endings = field(default_factory=Endings)
 
 
 class Operations(Actor[Look]):
@@ -67,6 +73,8 @@ class Operations(Actor[Look]):
     capacity = 100
     interval = 2.0
     first_tick = 0.05
+    # Whether this lane looks after those of all lanes: gives up what never ends, clears away what is old.
+    keeps_house = True
 
     def __init__(self, database: Database, files: Files, jobs: Jobs, runs: Runs, works: Sequence[Work]) -> None:
         self._database = database
@@ -87,9 +95,10 @@ class Operations(Actor[Look]):
     async def on_tick(self) -> None:
         """Renew the leases, look for work, and once an hour clear away."""
         await self._in_any_weather(self._renew)
-        await self._in_any_weather(self._give_up)
+        if self.keeps_house:
+            await self._in_any_weather(self._give_up)
         await self._in_any_weather(self._claim)
-        if monotonic() >= self._tidy_at:
+        if self.keeps_house and monotonic() >= self._tidy_at:
             self._tidy_at = monotonic() + TIDY_INTERVAL
             await self._in_any_weather(self._tidy)
 
@@ -165,13 +174,14 @@ class Operations(Actor[Look]):
             async with asyncio.timeout(work.timeout):
                 result = await work.run(operation, progress)
         except Stopped:
-            return Outcome("cancelled", progress.errors, {})
+            return Outcome("cancelled", progress.errors, progress.result)
         except TimeoutError:
             return _failed(progress, TOO_LONG)
         except Unavailable as error:
             return None if operation.attempts < MOST_ATTEMPTS else _failed(progress, error.detail or error.title())
         except YojohanError as error:
-            return _failed(progress, (error.detail or error.title()) if error.status < 500 else OUR_FAULT)
+            detail = error.detail or error.title()
+            return _failed(progress, detail, error.code) if error.status < 500 else _failed(progress, OUR_FAULT)
         except Exception:
             log.exception("operation failed", extra={"kind": operation.kind, "operation": str(operation.id)})
             return _failed(progress, OUR_FAULT)
@@ -185,6 +195,7 @@ class Operations(Actor[Look]):
             return
         async with self._database.connection() as conn:
             ours = await sql.finish(conn, run.progress.standing, outcome)
+        self._runs.endings.tell(run.operation.id)
         if not ours or outcome.file is None:
             await asyncio.to_thread(self._files.remove_made, run.operation.id, run.operation.attempts)
         if ours and run.operation.file is not None:
@@ -213,5 +224,13 @@ class Operations(Actor[Look]):
         await asyncio.to_thread(self._files.remove, [name for name in old if name not in known])
 
 
-def _failed(progress: Progress, detail: str) -> Outcome:
-    return Outcome("failed", [*progress.errors, {"row": None, "detail": detail}], {})
+class Edits(Operations):
+    """The lane of short work: an import of an hour does not hold up an edit."""
+
+    name = "edits"
+    keeps_house = False
+
+
+def _failed(progress: Progress, detail: str, code: str = "") -> Outcome:
+    said = {"row": None, "detail": detail, **({"code": code} if code else {})}
+    return Outcome("failed", [*progress.errors, said], progress.result)

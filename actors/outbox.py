@@ -19,7 +19,7 @@ from server.database import Database
 from server.errors import ActorStopped, MailboxFull, Unavailable
 from server.events import ConsumerProgress
 from sql import outbox
-from sql.outbox import Position
+from sql.outbox import Position, Waiting
 
 log = logging.getLogger("yojohan.outbox")
 
@@ -123,8 +123,15 @@ class OutboxReader(BatchActor[Wake]):
             at = await outbox.lock_cursor(conn, self._consumer.name)
             if at is None:
                 return 0
-            events = await outbox.read(conn, at, self._handling.reads, EVENTS_A_PASS)
+            read = await outbox.read(conn, at, self._handling.reads, EVENTS_A_PASS)
+            events = portion(read, self._consumer)
             if events:
                 await self._handling.take(conn, events)
                 await outbox.move_cursor(conn, self._consumer.name, Position(events[-1].xid, events[-1].id))
-        return len(events)
+        return len(read) if len(events) == len(read) else EVENTS_A_PASS
+
+
+def portion(events: Sequence[Waiting], consumer: Consumer) -> Sequence[Waiting]:
+    """The first of them, up to the consumer's `most` of those it wants."""
+    wanted = [place for place, event in enumerate(events) if event.topic in consumer.topics]
+    return events if len(wanted) <= consumer.most else events[: wanted[consumer.most]]

@@ -15,6 +15,7 @@ from server.http import reading
 from server.http.answer import JSON
 from server.http.parse import check_depth, query
 from server.keys import DATABASE
+from server.rules.cache_tags import RELEASES
 from server.schemas.queries import AnalyticsQuery, TopQuery
 
 CSV = "text/csv; charset=utf-8"
@@ -32,7 +33,7 @@ async def list_views(request: web.Request) -> web.StreamResponse:
     policy = "analytics_live" if span.stop > midnight else "analytics"
     load = partial(bodies.views, request.app[DATABASE], wanted, span, reading.base(request), as_csv=as_csv)
     key = (repr(wanted), span.start, span.stop, as_csv)
-    return await _answer(request, policy, key, load, as_csv=as_csv, negotiated=wanted.format is None)
+    return await _answer(request, policy, key, ("views",), load, as_csv=as_csv, negotiated=wanted.format is None)
 
 
 async def list_top(request: web.Request) -> web.StreamResponse:
@@ -41,14 +42,23 @@ async def list_top(request: web.Request) -> web.StreamResponse:
     as_csv = _wants_csv(request, wanted.format)
     load = partial(bodies.top, request.app[DATABASE], wanted, as_csv=as_csv)
     key = (wanted.period, wanted.limit, as_csv)
-    return await _answer(request, "top", key, load, as_csv=as_csv, negotiated=wanted.format is None)
+    # It names releases: their titles may change, and they may go.
+    tags = ("views", RELEASES)
+    return await _answer(request, "top", key, tags, load, as_csv=as_csv, negotiated=wanted.format is None)
 
 
 async def _answer(
-    request: web.Request, policy: str, key: Hashable, load: Load, *, as_csv: bool, negotiated: bool
+    request: web.Request,
+    policy: str,
+    key: Hashable,
+    tags: tuple[str, ...],
+    load: Load,
+    *,
+    as_csv: bool,
+    negotiated: bool,
 ) -> web.StreamResponse:
     kind = CSV if as_csv else JSON
-    answer = await reading.answer(request, policy, key, ("views",), load, kind, negotiated=negotiated)
+    answer = await reading.answer(request, policy, key, tags, load, kind, negotiated=negotiated)
     if negotiated:
         answer.headers["Vary"] = "Accept, Accept-Encoding, Authorization"
     return answer

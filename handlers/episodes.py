@@ -10,9 +10,9 @@ from server.bodies import episodes as bodies
 from server.http import reading
 from server.http.parse import check_depth, path_id, query
 from server.keys import DATABASE
+from server.rules import cache_tags
+from server.rules.cache_tags import LISTS
 from server.schemas.queries import PageQuery, ScheduleQuery
-
-TAGS = ("releases",)
 
 
 async def list_episodes(request: web.Request) -> web.StreamResponse:
@@ -21,14 +21,15 @@ async def list_episodes(request: web.Request) -> web.StreamResponse:
     wanted = query(request, PageQuery)
     check_depth(wanted.limit, wanted.page)
     load = partial(bodies.of_release, request.app[DATABASE], name, wanted, reading.base(request))
-    return await reading.answer(request, "episodes", (name, wanted.limit, wanted.page, wanted.cursor), TAGS, load)
+    key = (name, wanted.limit, wanted.page, wanted.cursor)
+    return await reading.answer(request, "episodes", key, cache_tags.named(name), load)
 
 
 async def get_episode(request: web.Request) -> web.StreamResponse:
     """GET /episodes/{id}"""
     episode_id = path_id(request)
     load = partial(bodies.one, request.app[DATABASE], episode_id)
-    return await reading.answer(request, "episode", episode_id, TAGS, load)
+    return await reading.answer(request, "episode", episode_id, (cache_tags.episode(episode_id),), load)
 
 
 async def get_schedule(request: web.Request) -> web.StreamResponse:
@@ -37,4 +38,4 @@ async def get_schedule(request: web.Request) -> web.StreamResponse:
     where = bodies.zone(wanted.tz)
     monday = bodies.monday_of(wanted, where)
     load = partial(bodies.schedule, request.app[DATABASE], monday, where)
-    return await reading.answer(request, "schedule", (monday, where.key), TAGS, load)
+    return await reading.answer(request, "schedule", (monday, where.key), LISTS, load)

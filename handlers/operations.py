@@ -1,4 +1,4 @@
-"""One's own long work: where it stands, the file it made, and how to stop it."""
+"""Long work, one's own and what administrators share: where it stands, the file it made, and how to stop it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from server.http.accepted import operations_base
 from server.http.answer import links, page_body, raw
 from server.http.downloads import attachment
 from server.http.guard import user_id
-from server.http.parse import check_depth, path_uuid, query
+from server.http.parse import DEEPEST, check_depth, path_uuid, query
 from server.keys import DATABASE, FILES
+from server.schemas.cms_answers import AdminOperationsQuery
 from server.schemas.operations import OperationsQuery
 from sql import operations
 
@@ -56,6 +57,38 @@ async def cancel_operation(request: web.Request) -> web.StreamResponse:
     async with request.app[DATABASE].transaction() as conn:
         await operations.cancel(conn, owner, operation_id)
         found = await operations.get(conn, owner, operation_id, operations_base(request))
+    if found is None:
+        raise NotFound
+    return raw(found.encode())
+
+
+async def list_shared_operations(request: web.Request) -> web.StreamResponse:
+    """GET /admin/operations"""
+    wanted = query(request, AdminOperationsQuery)
+    check_depth(wanted.limit, wanted.page)
+    base, offset = operations_base(request, shared=True), (wanted.page - 1) * wanted.limit
+    filters = {"status": wanted.status, "kind": wanted.kind, "limit": wanted.limit}
+    async with request.app[DATABASE].connection() as conn:
+        count, rows = await operations.page_of_shared(conn, base, wanted.status, wanted.kind, wanted.limit, offset)
+    following, before = links(base, filters, wanted.limit, wanted.page, min(count, DEEPEST))
+    return raw(page_body(count, following, before, rows, estimate=count > DEEPEST))
+
+
+async def get_shared_operation(request: web.Request) -> web.StreamResponse:
+    """GET /admin/operations/{id}"""
+    async with request.app[DATABASE].connection() as conn:
+        found = await operations.get(conn, None, path_uuid(request), operations_base(request, shared=True))
+    if found is None:
+        raise NotFound
+    return raw(found.encode())
+
+
+async def cancel_shared_operation(request: web.Request) -> web.StreamResponse:
+    """POST /admin/operations/{id}/cancel"""
+    operation_id = path_uuid(request)
+    async with request.app[DATABASE].transaction() as conn:
+        await operations.cancel(conn, None, operation_id)
+        found = await operations.get(conn, None, operation_id, operations_base(request, shared=True))
     if found is None:
         raise NotFound
     return raw(found.encode())

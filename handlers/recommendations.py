@@ -11,6 +11,7 @@ from server.http import reading
 from server.http.answer import cached
 from server.http.parse import check_depth, query
 from server.keys import CACHE, DATABASE, POLICIES, TRENDS
+from server.rules.cache_tags import RELEASES
 from server.schemas.queries import TrendingQuery
 
 
@@ -21,5 +22,5 @@ async def list_trending(request: web.Request) -> web.StreamResponse:
     app = request.app
     load = partial(bodies.page, app[DATABASE], app[TRENDS], wanted, reading.base(request))
     return await cached(
-        request, app[CACHE], app[POLICIES]["trending"], bodies.key(wanted), (bodies.TAG, "releases"), load
+        request, app[CACHE], app[POLICIES]["trending"], bodies.key(wanted), (bodies.TAG, RELEASES), load
     )

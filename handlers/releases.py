@@ -13,9 +13,9 @@ from server.http import reading
 from server.http.answer import Answer, raw
 from server.http.parse import check_depth, query
 from server.keys import DATABASE, RELEASES
+from server.rules import cache_tags
+from server.rules.cache_tags import LISTS
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleasesQuery
-
-LISTS = ("releases",)
 
 
 async def list_releases(request: web.Request) -> web.StreamResponse:
@@ -34,10 +34,10 @@ async def get_release(request: web.Request) -> web.StreamResponse:
     if name.isascii() and name.isdigit() and len(name) <= 18:
         release_id = int(name)
         load = partial(bodies.one, request.app[RELEASES], release_id)
-        return await reading.answer(request, "release", release_id, ("releases", f"release:{release_id}"), load)
+        return await reading.answer(request, "release", release_id, (cache_tags.release(release_id),), load)
     try:
-        load = partial(bodies.one_by_slug, request.app[DATABASE], name)
-        return await reading.answer(request, "release", name, LISTS, load)
+        by_slug = partial(bodies.one_by_slug, request.app[DATABASE], name)
+        return await reading.answer(request, "release", name, cache_tags.named(name), by_slug)
     except NotFound:
         return await _moved(request, name)
 

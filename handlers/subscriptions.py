@@ -30,7 +30,7 @@ async def create_subscription(request: web.Request) -> web.StreamResponse:
         made = await subscriptions.create(conn, owner, wanted.subscription_type, wanted.target_id)
         return plain(asdict(made), status=201, headers={"Location": f"/api/v1/subscriptions/{made.id}"})
 
-    return await once(request, body, effect)
+    return await once(request, body, effect, single=True)
 
 
 async def list_subscriptions(request: web.Request) -> web.StreamResponse:

@@ -14,12 +14,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from multidict import CIMultiDict
 
 from server.errors import Unavailable
 from server.settings_values import CACHE_POLICIES
 
+# In the place of a tag: all of them.
+EVERYTHING = "*"
 # What an entry costs beside its bytes: dictionary slots, headers, strings.
 OVERHEAD = 1200
 GZIP_FROM = 1024
@@ -62,6 +65,7 @@ TABLE: dict[str, tuple[int, int, int]] = {
     "analytics": (600, 60, 300),
     "top": (3600, 60, 300),
     "trending": (60, 15, 30),
+    "feeds": (300, 60, 300),
 }
 assert tuple(TABLE) == CACHE_POLICIES
 
@@ -125,7 +129,14 @@ class Entry:
         return self.gzip_body
 
 
-Load = Callable[[], Awaitable[bytes]]
+class Tagged(NamedTuple):
+    """A body with tags that only making it brought to light: of the release that a slug names, for example."""
+
+    body: bytes
+    tags: tuple[str, ...]
+
+
+Load = Callable[[], Awaitable[bytes | Tagged]]
 
 
 def _size(key: Hashable) -> int:
@@ -134,9 +145,12 @@ def _size(key: Hashable) -> int:
 
 
 class Flight:
-    """A load under way. `spoiled`: something it may have read was dropped since it began, so it must not be kept."""
+    """A load under way. `spoiled`: something it may have read was dropped since it began, so it must not be kept.
 
-    __slots__ = ("future", "key", "spoiled", "tags")
+    What was dropped meanwhile is remembered, as a load may turn out to have further tags.
+    """
+
+    __slots__ = ("dropped", "future", "key", "spoiled", "tags")
 
     def __init__(self, key: Hashable, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -144,6 +158,12 @@ class Flight:
         # Made when the first caller joins: most loads have nobody waiting.
         self.future: asyncio.Future[Entry] | None = None
         self.spoiled = False
+        self.dropped: list[set[str]] = []
+
+    def gain(self, tags: tuple[str, ...]) -> None:
+        """It has these tags, too."""
+        self.tags += tuple(tag for tag in tags if tag not in self.tags)
+        self.spoiled = self.spoiled or any(not dropped.isdisjoint(tags) for dropped in self.dropped)
 
     def join(self) -> asyncio.Future[Entry]:
         """What a further caller waits for. Shielded: one that goes away must not take the others along."""
@@ -230,6 +250,9 @@ class ResponseCache:
         have = flight.key in self._entries
         try:
             body = await (asyncio.wait_for(load(), STALE_PATIENCE) if have else load())
+            if isinstance(body, Tagged):
+                flight.gain(body.tags)
+                body = body.body
             entry = Entry(flight.key, body, content_type, policy, flight.tags)
         except BaseException as error:
             stale = self._stale(flight.key) if isinstance(error, (Unavailable, TimeoutError)) else None
@@ -288,25 +311,29 @@ class ResponseCache:
 
     def drop(self, tags: Iterable[str]) -> int:
         """Drop everything under these tags, also what is being loaded right now; how many entries went."""
-        self.stats.invalidations += 1
         wanted = set(tags)
+        if EVERYTHING in wanted:
+            had = len(self)
+            self.drop_all()
+            return had
+        self.stats.invalidations += 1
         keys = {key for tag in wanted for key in self._by_tag.get(tag, ())}
         for key in keys:
             self._remove(key)
-        self._spoil(flight for flight in self._loading if not wanted.isdisjoint(flight.tags))
+        for flight in self._loading:
+            flight.dropped.append(wanted)
+            flight.spoiled = flight.spoiled or not wanted.isdisjoint(flight.tags)
+        # Later callers must not join a load that began before the write they follow; which tags it will have in the end
+        # it does not know yet.
+        self._flights.clear()
         return len(keys)
-
-    def _spoil(self, flights: Iterable[Flight]) -> None:
-        for flight in flights:
-            flight.spoiled = True
-            # Later callers must not join a load that began before the write they follow.
-            if self._flights.get(flight.key) is flight:
-                del self._flights[flight.key]
 
     def drop_all(self) -> None:
         """Empty the cache."""
         self.stats.invalidations += 1
-        self._spoil(self._loading)
+        for flight in self._loading:
+            flight.spoiled = True
+        self._flights.clear()
         self._entries.clear()
         self._by_tag.clear()
         self.bytes = 0

@@ -122,6 +122,18 @@ class Database:
         if PUBLISHED.get():
             self.bell.ring()
 
+    @asynccontextmanager
+    async def single(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+        """A connection for one statement that writes: a transaction by itself, without the round trips of one.
+
+        Rings the bell if the statement has put something into the outbox.
+        """
+        PUBLISHED.set(False)
+        async with self.connection(timeout) as conn:
+            yield conn
+        if PUBLISHED.get():
+            self.bell.ring()
+
     async def _acquire(self, timeout: float) -> Connection:
         if self._leases is None:
             raise Overloaded("The server is stopping.")

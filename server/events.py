@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from time import monotonic
 from typing import Literal
+from uuid import UUID
 
 from server.metrics_histogram import Histogram
 
@@ -95,6 +99,57 @@ class OutboxProgress:
 
 
 @dataclass(slots=True)
+class MailCounters:
+    """What became of mails about notifications since the start, and for how many seconds the oldest due has waited."""
+
+    sent: int = 0
+    # to nobody who could or would get it
+    dropped: int = 0
+    refused: int = 0
+    deferred: int = 0
+    waited: int = 0
+    given_up: int = 0
+    oldest_due: float = 0.0
+
+
+@dataclass(slots=True)
+class RecommendationCounters:
+    """How the daily recommendations get on: users looked at and releases recommended since the start."""
+
+    looked_at: int = 0
+    recommended: int = 0
+    rounds: int = 0
+
+
+@dataclass(slots=True)
+class WebhookProgress:
+    """What became of deliveries to webhooks: counters since the start, then what was measured last."""
+
+    attempts: Counter[str] = field(default_factory=Counter)
+    deliveries: Counter[str] = field(default_factory=Counter)
+    switched_off: int = 0
+    pending: int = 0
+    oldest_seconds: float = 0.0
+    disabled: int = 0
+
+
+@dataclass(slots=True)
+class NotificationProgress:
+    """What the dispatcher has done since the start, by type, and what it found open last."""
+
+    delivered: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    # held ones that arrived in a digest, and by themselves
+    collapsed: int = 0
+    released: int = 0
+    slices: int = 0
+    seconds: float = 0.0
+    failed: int = 0
+    open: int = 0
+    oldest_seconds: float = 0.0
+
+
+@dataclass(slots=True)
 class Bell:
     """Rung after a commit that put something into the outbox or queued an operation. Prompt, never certain."""
 
@@ -104,3 +159,38 @@ class Bell:
         """Tell all listeners; each takes no time and raises nothing."""
         for listener in self.listeners:
             listener()
+
+
+# Ends that nobody waited for yet and somebody may ask about.
+ENDS_REMEMBERED = 1000
+
+
+@dataclass(slots=True)
+class Endings:
+    """Operations that ended in this process: whoever waits for one is woken. Prompt, never certain."""
+
+    waiting: dict[UUID, list[asyncio.Event]] = field(default_factory=dict)
+    recent: dict[UUID, None] = field(default_factory=dict)
+
+    @contextmanager
+    def watch(self, operation_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set once it has ended."""
+        event = asyncio.Event()
+        if operation_id in self.recent:
+            event.set()
+        watchers = self.waiting.setdefault(operation_id, [])
+        watchers.append(event)
+        try:
+            yield event
+        finally:
+            watchers.remove(event)
+            if not watchers:
+                self.waiting.pop(operation_id, None)
+
+    def tell(self, operation_id: UUID) -> None:
+        """It has ended, and that is committed."""
+        for event in self.waiting.get(operation_id, ()):
+            event.set()
+        self.recent[operation_id] = None
+        if len(self.recent) > ENDS_REMEMBERED:
+            del self.recent[next(iter(self.recent))]

@@ -7,10 +7,11 @@ from aiohttp import web
 from actors.base import ActorRef
 from actors.view_buffer import RecordViews
 from server.accounts import Accounts
+from server.adapters.cdn import Cdn
 from server.adapters.mail import Smtp
 from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
-from server.events import Bell, Trends, ViewerSalts
+from server.events import Bell, Endings, Trends, ViewerSalts
 from server.files import Files
 from server.health import Health
 from server.http.client import ClientAddress
@@ -20,7 +21,11 @@ from server.loader import Loader
 from server.meter import Meter
 from server.metrics import Metrics
 from server.passwords import Hasher
+from server.rules.unsubscribing import UnsubscribeTokens
 from server.settings import Settings
+from server.streams import Streams
+from server.unread import UnreadCounts
+from server.webhooks import Webhooks
 
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
@@ -40,7 +45,14 @@ HASHER = web.AppKey("hasher", Hasher)
 ACCOUNTS = web.AppKey("accounts", Accounts)
 # Only where e-mail is on.
 MAILER = web.AppKey("mailer", Smtp)
+UNSUBSCRIBE_TOKENS = web.AppKey("unsubscribe_tokens", UnsubscribeTokens)
+# Only where there is one to purge.
+CDN = web.AppKey("cdn", Cdn)
 METER = web.AppKey("meter", Meter)
 LIMITS = web.AppKey("limits", Entry)
+WEBHOOKS = web.AppKey("webhooks", Webhooks)
 BELL = web.AppKey("bell", Bell)
+ENDINGS = web.AppKey("endings", Endings)
 FILES = web.AppKey("files", Files)
+STREAMS = web.AppKey("streams", Streams)
+UNREAD = web.AppKey("unread", UnreadCounts)

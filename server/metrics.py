@@ -25,11 +25,13 @@ SCRAPE_SHARED = 1.0
 class RouteStats:
     """One route's requests, by status, and their time."""
 
-    __slots__ = ("latency", "method", "route", "statuses")
+    __slots__ = ("latency", "method", "route", "secret", "statuses")
 
     def __init__(self, method: str, route: str) -> None:
         self.method = method
         self.route = route
+        # Whether its paths are secrets, which no log may hold.
+        self.secret = "{token}" in route
         self.statuses: dict[int, int] = {}
         self.latency = Histogram()
 

@@ -10,7 +10,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from actors.system import ActorSystem
 from server.cache import ResponseCache
 from server.database import Database
-from server.events import OperatorGauges, OutboxProgress, Trends, ViewCounters
+from server.events import (
+    MailCounters,
+    NotificationProgress,
+    OperatorGauges,
+    OutboxProgress,
+    RecommendationCounters,
+    Trends,
+    ViewCounters,
+)
 from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Source, counters, gauges, histogram
@@ -211,6 +219,32 @@ def of_passwords(hasher: Hasher) -> Source:
     return collect
 
 
+def of_notification_mails(sent: MailCounters) -> Source:
+    """Mails about notifications."""
+
+    def collect() -> Iterator[Metric]:
+        outcomes = [
+            (name, getattr(sent, name)) for name in ("sent", "dropped", "refused", "deferred", "waited", "given_up")
+        ]
+        yield counters("yojohan_notification_mails", "Mails about notifications by outcome.", "outcome", outcomes)
+        yield GaugeMetricFamily(
+            "yojohan_notification_mails_oldest_seconds", "How long the oldest that is due has waited.", sent.oldest_due
+        )
+
+    return collect
+
+
+def of_recommendations(daily: RecommendationCounters) -> Source:
+    """The daily recommendations."""
+
+    def collect() -> Iterator[Metric]:
+        yield CounterMetricFamily("yojohan_recommendation_users", "Users looked at.", daily.looked_at)
+        yield CounterMetricFamily("yojohan_recommendations", "Releases recommended.", daily.recommended)
+        yield CounterMetricFamily("yojohan_recommendation_rounds", "Days that were finished here.", daily.rounds)
+
+    return collect
+
+
 def of_outbox(progress: OutboxProgress) -> Source:
     """The consumers of the outbox."""
 
@@ -235,5 +269,34 @@ def of_outbox(progress: OutboxProgress) -> Source:
         yield rows
         lag = [(name, one.lag_seconds) for name, one in consumers]
         yield gauges("yojohan_outbox_lag_seconds", "Age of the oldest event waiting.", "consumer", lag)
+
+    return collect
+
+
+def of_notifications(progress: NotificationProgress) -> Source:
+    """The dispatcher."""
+
+    def collect() -> Iterator[Metric]:
+        told = CounterMetricFamily(
+            "yojohan_notifications", "Notifications by type: delivered, or held until the hour turns.",
+            labels=("type", "outcome"),
+        )  # fmt: skip
+        for outcome, counts in (("delivered", progress.delivered), ("held", progress.held)):
+            for name, count in counts.items():
+                told.add_metric((name, outcome), count)
+        yield told
+        yield counters(
+            "yojohan_notifications_released", "Held ones that arrived: in a digest, or by themselves.", "outcome",
+            (("collapsed", progress.collapsed), ("alone", progress.released)),
+        )  # fmt: skip
+        yield CounterMetricFamily("yojohan_notification_slices", "Slices of the fan-out.", progress.slices)
+        yield CounterMetricFamily("yojohan_notification_seconds", "Time spent in slices.", progress.seconds)
+        yield CounterMetricFamily("yojohan_notification_failures", "Slices that failed by a fault.", progress.failed)
+        yield GaugeMetricFamily(
+            "yojohan_notification_events_open", "Events not told to everybody yet, counted up to 10,000.", progress.open
+        )
+        yield GaugeMetricFamily(
+            "yojohan_notification_events_oldest_seconds", "Age of the oldest of them.", progress.oldest_seconds
+        )
 
     return collect

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
+
+from msgspec import Struct
 
 from handlers import (
     activity,
     analytics,
+    analytics_export,
     api_tokens,
+    audit,
     auth,
+    caching,
+    calendars,
     episodes,
     exports,
+    feeds,
     health,
     limits,
     list_imports,
@@ -23,27 +31,49 @@ from handlers import (
     recommendations,
     releases,
     stats,
+    streams,
     subscriptions,
     sync,
+    unsubscribe,
+    users,
     views,
     vocabularies,
+    webhooks,
 )
+from handlers import cms as written
 from handlers import library as kept
+from handlers import notifications as told
 from server import errors
 from server.http.parse import UUID_PATTERN
-from server.http.route import Route
+from server.http.route import Handler, Route
 from server.schemas import accounts as account_types
-from server.schemas import analytics_answers, answers, catalogue_answers, library_examples, queries
+from server.schemas import analytics_answers, answers, catalogue_answers, cms_answers, library_examples, queries
 from server.schemas import library as library_types
+from server.schemas import webhooks as webhook_types
 from server.schemas.activity import ActivityPage, ActivityQuery
+from server.schemas.analytics_export import ExportQuery
 from server.schemas.api_tokens import DRAFT_EXAMPLE, ApiToken, ApiTokenDraft, ApiTokenPage, CreatedApiToken
+from server.schemas.audit import AuditQuery, RevisionPage
+from server.schemas.caching import PURGE, Purge, Purged
+from server.schemas.cms import TYPES
+from server.schemas.feeds import ADDRESS, STATE, CalendarAddress, CalendarQuery, CalendarState, FeedQuery
 from server.schemas.limits import RatePolicyPage
 from server.schemas.list_imports import ImportQuery, UnmatchedPage, UnmatchedQuery
 from server.schemas.mailed import ForgotRequest, MailAsked, ResetRequest, VerifyRequest
+from server.schemas.notifications import DRAFT as PREFERENCES_DRAFT
+from server.schemas.notifications import (
+    MarkedRead,
+    NotificationPage,
+    NotificationPreferences,
+    NotificationPreferencesDraft,
+    NotificationsQuery,
+    UnreadCount,
+)
 from server.schemas.operations import OPERATION, OPERATION_PAGE, Operation, OperationPage, OperationsQuery
 from server.schemas.outbox import DeadPage, DeadQuery, Replayed
 from server.schemas.profiles import PATCH_EXAMPLE, Profile, ProfilePatch, User, UserPage, UsersQuery
 from server.schemas.stats import UserStatistics
+from server.schemas.streams import TICKET, StreamQuery, StreamTicket
 from server.schemas.subscriptions import (
     NEW,
     SUBSCRIPTION,
@@ -54,11 +84,19 @@ from server.schemas.subscriptions import (
     SubscriptionsQuery,
 )
 from server.schemas.sync import EDITS_EXAMPLE, SyncChanges, SyncEdits, SyncMerged, SyncQuery
+from server.schemas.unsubscribe import UnsubscribeQuery
+from server.schemas.users import AccountDetail, AccountPage, AccountPatch, AccountsQuery, SessionsEnded
 from server.schemas.views import ReleaseViewEvent, ViewEvent, ViewEvents
 
 API = "/api/v1"
+MUTED = "{target_type:release|genre|franchise}"
 COLLECTION = "{collection:planned|watching|completed|postponed|dropped}"
 LIST_TYPES = ("application/xml", "text/csv", "application/gzip", "application/octet-stream", "multipart/form-data")
+NDJSON_TYPES = ("application/x-ndjson", "application/gzip", "application/octet-stream", "multipart/form-data")
+AN_EDIT = (
+    "An operation: `result.id` is what it was about. 404, 409 and 412 come at once where that is known, and end the operation"
+    " as `failed` where it turns out later. `If-Match` takes the ETag of the GET; `Prefer: wait=N` waits for the end."
+)
 JSON_OR_CSV = ("application/json", "text/csv")
 # As mails bring them.
 MAILED = "q0mGJ1c7hY6n3xT8vR5bK2wZ4dL9sF0aPeUiOyHjNkM"
@@ -74,7 +112,10 @@ EVENT = {
 @cache
 def table() -> tuple[Route, ...]:
     """All routes. Where two could match, the one further up wins."""
-    return (*operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared())
+    return (
+        *operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared(), *cms(), *notifications(),
+        *outwards(),
+    )  # fmt: skip
 
 
 def operational() -> tuple[Route, ...]:
@@ -213,4 +254,95 @@ def shared() -> tuple[Route, ...]:
         Route(method="DELETE", path=f"{API}/subscriptions/{{id}}", handler=subscriptions.delete_subscription, tag="Subscriptions", summary="Follow it no longer", description="May be repeated.", access="user", limits=("writes",), status=204),
         Route(method="GET", path=f"{API}/admin/outbox/dead", handler=outbox.list_dead_events, tag="Administration", summary="Events that were given up, the latest first", description="A consumer tries an event twelve times before it gives it up.", access="admin", query=DeadQuery, answer=DeadPage),
         Route(method="POST", path=f"{API}/admin/outbox/dead/{{id}}/replay", handler=outbox.replay_dead_event, tag="Administration", summary="Try an event again that was given up", description="As if for the first time: twelve more attempts. Later events of its entity may have been handled meanwhile.", access="admin", limits=("writes",), status=202, answer=Replayed, errors=(errors.NotFound,)),
+    )  # fmt: skip
+
+
+def editing() -> tuple[Route, ...]:
+    """The catalogue as it is written."""
+    shown = (cms_answers.AdminReleasesQuery, cms_answers.AdminRelease, cms_answers.AdminReleasePage)
+    episode = (cms_answers.AdminEpisodesQuery, cms_answers.AdminEpisode, cms_answers.AdminEpisodePage)
+    words = (cms_answers.AdminWordsQuery, cms_answers.AdminWord, cms_answers.AdminWordPage)
+    return (
+        *edited("release", written.list_written_releases, shown, cms_answers.RELEASE_BODY),
+        *edited("episode", written.list_written_episodes, episode, cms_answers.EPISODE_BODY),
+        *edited("genre", written.list_written_words, words, cms_answers.WORD_BODY),
+        *edited("tag", written.list_written_words, words, cms_answers.WORD_BODY),
+        *edited("franchise", written.list_written_words, words, cms_answers.WORD_BODY),
+        Route(method="POST", path=f"{API}/admin/batch", handler=written.edit_batch, tag="CMS", summary="Up to 500 edits at once", description="All or nothing, unless `atomic` is false. An operation; `result.results` tells the fate of each, in order.", access="admin", status=202, body=cms_answers.Batch, body_example=cms_answers.BATCH, answer=Operation, example=cms_answers.ACCEPTED, errors=(errors.NotFound, errors.Conflict, errors.PreconditionFailed), idempotent=True),
+        Route(method="POST", path=f"{API}/admin/import", handler=written.import_catalogue, tag="CMS", summary="Import a catalogue", description="One release a line, with its episodes, plain or gzip, as the body or as a file of a form. An operation: it begins when the edits accepted before it have ended, and what is edited afterwards wins over it.", access="admin", status=202, upload=NDJSON_TYPES, answer=Operation, example=cms_answers.IMPORTING, idempotent=True),
+        Route(method="GET", path=f"{API}/admin/operations", handler=operations.list_shared_operations, tag="CMS", summary="What changes the catalogue, the newest first", description="Whoever asked for it. `count` is exact up to 10,000.", access="admin", query=cms_answers.AdminOperationsQuery, answer=OperationPage, example=cms_answers.page(cms_answers.EDITED)),
+        Route(method="GET", path=f"{API}/admin/operations/{{id:{UUID_PATTERN}}}", handler=operations.get_shared_operation, tag="CMS", summary="How far a change has come, and how it ended", access="admin", answer=Operation, example=cms_answers.EDITED),
+        Route(method="POST", path=f"{API}/admin/operations/{{id:{UUID_PATTERN}}}/cancel", handler=operations.cancel_shared_operation, tag="CMS", summary="Stop a change", description="What is queued is cancelled at once; what runs stops where it can: an import between two portions, a batch that is not atomic likewise. What is done stays.", access="admin", answer=Operation, example=cms_answers.CANCELLED),
+    )  # fmt: skip
+
+
+def edited(noun: str, lists: Handler, types: tuple[type[Struct], Any, Any], example: dict[str, Any]) -> tuple[Route, ...]:
+    """A noun of the CMS: seven rows that differ in its name and its types."""
+    path, (query, one, page) = f"{API}/admin/{noun}s", types
+    wrong = (errors.NotFound, errors.Conflict, errors.PreconditionFailed)
+    edit: dict[str, Any] = {"handler": written.edit, "tag": "CMS", "access": "admin", "status": 202, "answer": Operation, "example": cms_answers.ACCEPTED, "description": AN_EDIT, "errors": wrong}
+    patch = {name: example[name] for name in list(example)[:2] if name != "release_id"}
+    return (
+        Route(method="GET", path=path, handler=lists, operation=f"list_admin_{noun}s", tag="CMS", summary=f"The {noun}s as they are written", description="Whatever readers do not see is here as well. `count` is exact up to 10,000.", access="admin", query=query, answer=page),
+        Route(method="POST", path=path, operation=f"create_{noun}", summary=f"Make a new {noun}", body=TYPES[noun, "create"], body_example=example, idempotent=True, **edit),
+        Route(method="GET", path=f"{path}/{{id}}", handler=written.show_written, operation=f"get_admin_{noun}", tag="CMS", summary=f"One {noun} as it is written", description="Deleted or not. Its ETag is what `If-Match` takes.", access="admin", answer=one),
+        Route(method="PUT", path=f"{path}/{{id}}", operation=f"replace_{noun}", summary=f"Write one {noun} anew", body=TYPES[noun, "replace"], body_example=example, **edit),
+        Route(method="PATCH", path=f"{path}/{{id}}", operation=f"update_{noun}", summary=f"Change some fields of one {noun}", body=TYPES[noun, "update"], body_example=patch, **edit),
+        Route(method="DELETE", path=f"{path}/{{id}}", operation=f"delete_{noun}", summary=f"Delete one {noun}", **edit),
+        Route(method="POST", path=f"{path}/{{id}}/restore", operation=f"restore_{noun}", summary=f"Take the deletion of one {noun} back", idempotent=True, **edit),
+    )  # fmt: skip
+
+
+def cms() -> tuple[Route, ...]:
+    """What administrators change."""
+    return (
+        *editing(),
+        Route(method="GET", path=f"{API}/admin/audit", handler=audit.list_revisions, tag="Administration", summary="Who changed what, the newest first", description="Kept for two years.", access="admin", query=AuditQuery, answer=RevisionPage),
+        Route(method="POST", path=f"{API}/admin/audit/{{id}}/undo", handler=audit.undo_revision, tag="Administration", summary="Take a change back", description="409 where a field that would be set back has been changed since, where it was undone already, and where the thing is gone.", access="admin", limits=("writes",), status=202, answer=Operation, example=OPERATION, idempotent=True, errors=(errors.Conflict,)),
+        Route(method="GET", path=f"{API}/admin/users", handler=users.list_accounts, tag="Administration", summary="Accounts, the newest first", access="admin", query=AccountsQuery, answer=AccountPage),
+        Route(method="GET", path=f"{API}/admin/users/{{id}}", handler=users.get_account, tag="Administration", summary="An account", access="admin", answer=AccountDetail),
+        Route(method="PATCH", path=f"{API}/admin/users/{{id}}", handler=users.update_account, tag="Administration", summary="Change an account, its role above all", description="Another role holds from this answer on. 409 for one's own role and for that of the last administrator.", access="admin", limits=("writes",), body=AccountPatch, body_example={"role": "moderator"}, answer=AccountDetail, errors=(errors.Conflict,)),
+        Route(method="POST", path=f"{API}/admin/users/{{id}}/sessions/revoke", handler=users.end_account_sessions, tag="Administration", summary="Sign somebody out everywhere", description="API tokens stay.", access="admin", limits=("writes",), answer=SessionsEnded),
+        Route(method="GET", path=f"{API}/admin/analytics", handler=analytics_export.export_views, tag="Administration", summary="All view counts as CSV or NDJSON", description="As `/analytics/views`, in its order, without pages. A connection that is cut tells that something went wrong on the way.", access="admin", scope="analytics", query=ExportQuery, media_types=("application/x-ndjson", "text/csv")),
+        Route(method="POST", path=f"{API}/admin/cache/purge", handler=caching.purge_cache, tag="Administration", summary="Forget cached answers, here, in other instances and in the CDN", description="Without tags, all of them.", access="admin", limits=("writes",), body=Purge, body_example=PURGE, answer=Purged),
+    )  # fmt: skip
+
+
+def notifications() -> tuple[Route, ...]:
+    """What people are told of."""
+    return (
+        Route(method="GET", path=f"{API}/notifications", handler=told.list_notifications, tag="Notifications", summary="What I was told, the newest first", access="user", query=NotificationsQuery, answer=NotificationPage),
+        Route(method="POST", path=f"{API}/notifications/read-all", handler=told.read_all_notifications, tag="Notifications", summary="Mark all of them as read", description="All that are there when it is asked for. May be repeated.", access="user", limits=("writes",), answer=MarkedRead),
+        Route(method="POST", path=f"{API}/notifications/{{id}}/read", handler=told.read_notification, tag="Notifications", summary="Mark one as read", description="May be repeated.", access="user", limits=("writes",), answer=MarkedRead, errors=(errors.NotFound,)),
+        Route(method="DELETE", path=f"{API}/notifications/{{id}}", handler=told.delete_notification, tag="Notifications", summary="Delete one", access="user", limits=("writes",), status=204, errors=(errors.NotFound,)),
+        Route(method="GET", path=f"{API}/notifications/unread/count", handler=told.count_unread, tag="Notifications", summary="How many I have not read", description="Exact, and cheap enough for a badge.", access="user", answer=UnreadCount),
+        Route(method="GET", path=f"{API}/notifications/preferences", handler=told.get_notification_preferences, tag="Notifications", summary="What I want to be told, and by which way", access="user", answer=NotificationPreferences),
+        Route(method="PUT", path=f"{API}/notifications/preferences", handler=told.put_notification_preferences, tag="Notifications", summary="Choose what I want to be told, and by which way", description="All of it anew: types and quiet hours that are left out go back to what they are by default; the time zone and the mutes stay as they are.", access="user", limits=("writes",), body=NotificationPreferencesDraft, body_example=PREFERENCES_DRAFT, answer=NotificationPreferences),
+        Route(method="PUT", path=f"{API}/notifications/mutes/{MUTED}/{{target_id}}", handler=told.mute_target, tag="Notifications", summary="Hear nothing more about a release, a genre or a franchise", description="Whatever is followed. Moderators' decisions come even so. May be repeated; 409 if 1,000 are muted.", access="user", limits=("writes",), status=204, errors=(errors.NotFound, errors.Conflict)),
+        Route(method="DELETE", path=f"{API}/notifications/mutes/{MUTED}/{{target_id}}", handler=told.unmute_target, tag="Notifications", summary="Hear about it again", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/notifications/unsubscribe", handler=unsubscribe.show_unsubscribe, tag="Notifications", summary="Asks whether mails are to stop", description="Where the links in mails lead. It changes nothing by itself.", access="open", query=UnsubscribeQuery, media_types=("text/html",), errors=(errors.NotFound,)),
+        Route(method="POST", path=f"{API}/notifications/unsubscribe", handler=unsubscribe.unsubscribe_by_mail, tag="Notifications", summary="No more mails of a type", description="Called by the button of that page, or by a mail program itself (RFC 8058). The token says whose mails and which; nobody has to sign in.", access="open", query=UnsubscribeQuery, media_types=("text/html",), errors=(errors.NotFound,)),
+        Route(method="POST", path=f"{API}/notifications/stream-ticket", handler=streams.create_stream_ticket, tag="Notifications", summary="A ticket for the live stream", description="For pages: an `EventSource` cannot send an access token. Good once, for thirty seconds.", access="user", scope="session", limits=("writes",), status=201, answer=StreamTicket, example=TICKET),
+        Route(method="GET", path=f"{API}/notifications/stream", handler=streams.stream_notifications, tag="Notifications", summary="My notifications as they come", description="Server-sent events: `notification` (as in the list; its id is the event's), `unread` (`unread_count`), and `resync`: fetch the list anew. Opened with a ticket or an access token. A comment every fifteen seconds is a sign of life. At most five streams per user.", access="user", by_ticket=True, query=StreamQuery, media_types=("text/event-stream",)),
+    )  # fmt: skip
+
+
+def outwards() -> tuple[Route, ...]:
+    """Feeds, calendars, webhooks."""
+    return (
+        Route(method="GET", path=f"{API}/feeds/releases.atom", handler=feeds.releases_feed, tag="Feeds", summary="The newest releases (Atom)", query=FeedQuery, media_types=("application/atom+xml",), cached=True, errors=(errors.NotFound,)),
+        Route(method="GET", path=f"{API}/feeds/genres/{{slug:[a-z0-9-]{{1,150}}}}.atom", handler=feeds.genre_feed, tag="Feeds", summary="The newest releases of a genre (Atom)", media_types=("application/atom+xml",), cached=True, errors=(errors.NotFound,)),
+        Route(method="GET", path=f"{API}/feeds/calendar/{{token:[A-Za-z0-9_-]{{1,100}}}}.ics", handler=calendars.calendar_feed, tag="Feeds", summary="Episodes of what somebody follows, for calendar programs (iCalendar)", description="From 30 days ago to 180 days ahead. An episode keeps its UID: one that is moved gets a higher SEQUENCE, one that is cancelled says so for 30 days.", access="open", query=CalendarQuery, media_types=("text/calendar",), cached=True, errors=(errors.NotFound,)),
+        Route(method="GET", path=f"{API}/profile/calendar", handler=calendars.get_calendar, tag="Profile", summary="Whether my calendar has an address", access="user", answer=CalendarState, example=STATE),
+        Route(method="POST", path=f"{API}/profile/calendar", handler=calendars.create_calendar, tag="Profile", summary="A secret address for my calendar", description="In place of an older one, which leads nowhere from now on. It is shown in this answer and never again.", access="user", limits=("writes",), status=201, answer=CalendarAddress, example=ADDRESS),
+        Route(method="DELETE", path=f"{API}/profile/calendar", handler=calendars.delete_calendar, tag="Profile", summary="Have no calendar any more", description="May be repeated.", access="user", limits=("writes",), status=204),
+        Route(method="GET", path=f"{API}/admin/webhooks", handler=webhooks.list_webhooks, tag="Webhooks", summary="Who outside is told of changes", access="admin", query=queries.PageQuery, answer=webhook_types.WebhookPage),
+        Route(method="POST", path=f"{API}/admin/webhooks", handler=webhooks.create_webhook, tag="Webhooks", summary="Tell an address of changes", description="Signed as Standard Webhooks has it; the secret is in this answer and nowhere else. The address has to be public, or covered by `WEBHOOK_ALLOW`. At most 20.", access="admin", limits=("writes",), body=webhook_types.NewWebhook, body_example=webhook_types.NEW_WEBHOOK, status=201, answer=webhook_types.CreatedWebhook, idempotent=True),
+        Route(method="GET", path=f"{API}/admin/webhooks/{{id}}", handler=webhooks.get_webhook, tag="Webhooks", summary="A webhook", access="admin", answer=webhook_types.Webhook),
+        Route(method="PATCH", path=f"{API}/admin/webhooks/{{id}}", handler=webhooks.update_webhook, tag="Webhooks", summary="Change a webhook, switch it off or on again", description="While it is off nothing new is written down for it; what waited is sent once it is on again.", access="admin", limits=("writes",), body=webhook_types.WebhookChanges, body_example={"enabled": True}, answer=webhook_types.Webhook),
+        Route(method="DELETE", path=f"{API}/admin/webhooks/{{id}}", handler=webhooks.delete_webhook, tag="Webhooks", summary="Delete a webhook", description="What waited for it is not sent any more.", access="admin", limits=("writes",), status=204, errors=(errors.NotFound,)),
+        Route(method="POST", path=f"{API}/admin/webhooks/{{id}}/rotate", handler=webhooks.rotate_webhook_secret, tag="Webhooks", summary="Give a webhook a new secret", description="The one before signs along for 24 hours.", access="admin", limits=("writes",), answer=webhook_types.WebhookSecret, errors=(errors.NotFound,)),
+        Route(method="POST", path=f"{API}/admin/webhooks/{{id}}/test", handler=webhooks.ping_webhook, tag="Webhooks", summary="Send a webhook a `ping`", access="admin", limits=("writes",), status=202, answer=webhook_types.DeliveryQueued, errors=(errors.NotFound, errors.Conflict)),
+        Route(method="GET", path=f"{API}/admin/webhooks/{{id}}/deliveries", handler=webhooks.list_deliveries, tag="Webhooks", summary="What was and is to be sent to a webhook, the latest first", description="Kept for thirty days after its end.", access="admin", query=webhook_types.DeliveriesQuery, answer=webhook_types.WebhookDeliveryPage),
+        Route(method="POST", path=f"{API}/admin/webhooks/deliveries/{{id:{UUID_PATTERN}}}/replay", handler=webhooks.replay_delivery, tag="Webhooks", summary="Send a delivery again", description="As if for the first time, also one that succeeded; under the same `webhook-id`.", access="admin", limits=("writes",), status=202, answer=webhook_types.DeliveryQueued, errors=(errors.NotFound,)),
     )  # fmt: skip

@@ -109,8 +109,8 @@ left join users u on u.id = a.actor_id
 left join episodes e on a.target_type = 'episode' and e.id = a.target_id and e.deleted_at is null
 left join releases r on r.visible
     and r.id = case a.target_type when 'release' then a.target_id when 'episode' then e.release_id end
-left join genres g on a.target_type = 'genre' and g.id = a.target_id
-left join franchises f on a.target_type = 'franchise' and f.id = a.target_id
+left join genres g on a.target_type = 'genre' and g.id = a.target_id and g.deleted_at is null
+left join franchises f on a.target_type = 'franchise' and f.id = a.target_id and f.deleted_at is null
 left join users t on a.target_type = 'user' and t.id = a.target_id
 where a.seq = any ($1::bigint[])
 order by a.seq desc;

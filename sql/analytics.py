@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sql.query import Connection, Query
 
@@ -21,6 +21,19 @@ BUCKETS: dict[Interval, str] = {
     "month": "date_trunc('month', v.day::timestamp) at time zone 'UTC'",
     "total": "$1::timestamptz",
 }
+
+
+# A row as a line, from the columns of `compose_lines`. The two forms hold the same values.
+CSV_LINE = r"""
+    release_id || ',' || coalesce(nullif(episode, 0)::text, '') || ',' || rfc3339(start) || ',' || views || ','
+        || viewers || ',' || seconds || ',' || completion || E'\r\n'
+"""
+EPISODE_MEMBER = """ || ',"episode_id":' || episode"""
+NDJSON_LINE = r"""
+    '{"release_id":' || release_id EPISODE || ',"start":"' || rfc3339(start) || '","views":' || views
+        || ',"unique_viewers":' || viewers || ',"watch_seconds":' || seconds || ',"average_completion":' || completion
+        || E'}\n'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,20 @@ class ViewsRow:
     average_completion: float
 
 
-def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int = 0) -> tuple[str, list[Any]]:
-    """The text and parameters of a page, or of the number of its rows."""
+class Place(NamedTuple):
+    """A row's place in the order."""
+
+    release_id: int
+    episode_id: int
+    start: datetime
+
+
+def _episode(wanted: ViewsWanted) -> str:
+    return "v.episode_id" if wanted.by_episode else "0::bigint"
+
+
+def _parts(wanted: ViewsWanted) -> tuple[str, str, list[Any]]:
+    """What a statement shows of a row's place, where its rows come from, and the parameters of both."""
     hourly = wanted.interval == "hour"
     column, table, kind = ("hour", "view_hours", "timestamptz") if hourly else ("day", "view_days", "date")
     parameters: list[Any] = [wanted.start, wanted.stop]
@@ -67,10 +92,14 @@ def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int 
         if ids:
             parameters.append(list(ids))
             conditions.append(f"v.{name} = any (${len(parameters)}::bigint[])")
-    where = " and ".join(conditions)
-    episode = "v.episode_id" if wanted.by_episode else "0::bigint"
-    shown = f"v.release_id, {episode} as episode, {BUCKETS[wanted.interval]} as start"
-    grouped = f"from {table} v where {where} group by v.release_id, episode, start"
+    shown = f"v.release_id, {_episode(wanted)} as episode, {BUCKETS[wanted.interval]} as start"
+    return shown, f"from {table} v where {' and '.join(conditions)}", parameters
+
+
+def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int = 0) -> tuple[str, list[Any]]:
+    """The text and parameters of a page, or of the number of its rows."""
+    shown, where, parameters = _parts(wanted)
+    grouped = f"{where} group by v.release_id, episode, start"
     if counting:
         return f"select count(*) from (select {shown} {grouped}) counted", parameters  # noqa: S608 - fixed fragments
     parameters += [limit, offset]
@@ -83,6 +112,49 @@ def compose(wanted: ViewsWanted, *, counting: bool, limit: int = 0, offset: int 
         limit ${len(parameters) - 1} offset ${len(parameters)}
     """
     return text, parameters
+
+
+def compose_lines(wanted: ViewsWanted, after: Place | None, limit: int, *, as_csv: bool) -> tuple[str, list[Any]]:
+    """The text and parameters of a portion of all rows as finished lines, those behind a place in their order."""
+    shown, where, parameters = _parts(wanted)
+    if after is not None:
+        parameters += after
+        release, episode, start = (f"${len(parameters) - back}" for back in (2, 1, 0))
+        bucket = BUCKETS[wanted.interval]
+        # The first condition is for the index, the second for the place inside of the release.
+        where += f""" and v.release_id >= {release}::bigint and (v.release_id, {_episode(wanted)}, {bucket})
+            > ({release}::bigint, {episode}::bigint, {start}::timestamptz)"""
+    parameters.append(limit)
+    line = CSV_LINE if as_csv else NDJSON_LINE.replace("EPISODE", EPISODE_MEMBER if wanted.by_episode else "")
+    text = f"""
+        with portion as (
+            select {shown}, sum(v.views)::bigint as views, sum(v.unique_viewers)::bigint as viewers,
+                sum(v.watch_seconds)::bigint as seconds,
+                trim_scale(round((sum(v.completion_sum) / greatest(sum(v.views), 1))::numeric, 2)) as completion
+            {where} group by v.release_id, episode, start
+            order by v.release_id, episode, start
+            limit ${len(parameters)}
+        ), numbered as (
+            select *, row_number() over (order by release_id, episode, start) as place from portion
+        )
+        select string_agg({line}, '' order by place) as lines, count(*) as count,
+            max(release_id) filter (where place = ${len(parameters)}) as release_id,
+            max(episode) filter (where place = ${len(parameters)}) as episode,
+            max(start) filter (where place = ${len(parameters)}) as start
+        from numbered
+    """  # noqa: S608 - fixed fragments
+    return text, parameters
+
+
+async def lines(
+    conn: Connection, wanted: ViewsWanted, after: Place | None, limit: int, *, as_csv: bool
+) -> tuple[bytes, Place | None]:
+    """A portion of all rows as lines, and the place to go on behind; None after the last."""
+    text, parameters = compose_lines(wanted, after, limit, as_csv=as_csv)
+    row = await Query("analytics_lines", text).fetchrow(conn, *parameters)
+    assert row is not None
+    place = None if row["release_id"] is None else Place(row["release_id"], row["episode"], row["start"])
+    return (row["lines"] or "").encode(), place
 
 
 async def rows(conn: Connection, wanted: ViewsWanted, limit: int, offset: int) -> list[ViewsRow]:

@@ -11,6 +11,14 @@ QUERIES = load("episodes")
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """An episode: whose it is and its public JSON."""
+
+    release_id: int
+    episode: str
+
+
+@dataclass(frozen=True, slots=True)
 class Airing:
     """An episode with the time it airs and the release it belongs to (both as JSON)."""
 
@@ -25,10 +33,10 @@ async def of_release(conn: Connection, release_id: int, limit: int, offset: int)
     return int(await QUERIES.count_episodes.fetchval(conn, release_id)), [row["episode"] for row in rows]
 
 
-async def get(conn: Connection, episode_id: int) -> str | None:
-    """The JSON of an episode of a visible release."""
-    found: str | None = await QUERIES.get_episode.fetchval(conn, episode_id)
-    return found
+async def get(conn: Connection, episode_id: int) -> Episode | None:
+    """An episode of a visible release."""
+    row = await QUERIES.get_episode.fetchrow(conn, episode_id)
+    return None if row is None else Episode(*row)
 
 
 async def aired_between(conn: Connection, start: datetime, stop: datetime, most: int) -> list[Airing]:

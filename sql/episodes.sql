@@ -9,7 +9,7 @@ limit $2 offset $3;
 select count(*) from episodes where release_id = $1 and deleted_at is null;
 
 -- name: get_episode
-select episode_json(e) as episode
+select e.release_id, episode_json(e) as episode
 from episodes e
 join releases r on r.id = e.release_id and r.visible
 where e.id = $1 and e.deleted_at is null;

@@ -29,14 +29,27 @@ async def erase(conn: Connection, user_id: int) -> None:
     await QUERIES.drop_deliveries.execute(conn, user_id)
     await QUERIES.publish_counts.execute(conn, user_id, timeout=PATIENCE)
     await QUERIES.revoke.execute(conn, user_id, NO_VERSION)
+    await QUERIES.forget_author.execute(conn, user_id, timeout=PATIENCE)
+    await QUERIES.forget_webhook_author.execute(conn, user_id)
     await QUERIES.drop_user.execute(conn, user_id, timeout=PATIENCE)
     await anonymise_views(conn, user_id)
+    # Last: whoever tells this user something at this moment waits for the end of this transaction.
+    await forget_notifications(conn, user_id)
     left = {
         "user_id": user_id,
         "operations": [str(operation.id) for operation in owned],
         "files": [operation.file for operation in owned if operation.file is not None],
     }
     await publish(conn, [Event("erased", "erased", left)])
+
+
+async def forget_notifications(conn: Connection, user_id: int) -> None:
+    """Delete what this user was told, the budget before what it counts. Called again later, for what was on its way."""
+    await QUERIES.drop_budget.execute(conn, user_id)
+    await QUERIES.drop_notifications.execute(conn, user_id)
+    await QUERIES.drop_held.execute(conn, user_id)
+    await QUERIES.drop_mails.execute(conn, user_id)
+    await QUERIES.drop_personal_events.execute(conn, user_id)
 
 
 async def anonymise_views(conn: Connection, user_id: int) -> None:

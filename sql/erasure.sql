@@ -38,3 +38,28 @@ update view_metrics set viewer = $2 where viewer = -$1::bigint;
 
 -- name: anonymise_viewers
 update view_viewers set viewer = $2 where viewer = -$1::bigint;
+
+-- name: drop_budget
+delete from notification_budgets where user_id = $1;
+
+-- name: drop_notifications
+delete from notifications where user_id = $1;
+
+-- name: drop_held
+delete from held_notifications where user_id = $1;
+
+-- name: drop_mails
+delete from notification_mails where user_id = $1;
+
+-- name: drop_personal_events
+delete from notification_events where recipient_id = $1;
+
+-- name: forget_author
+-- What they changed stays written down, as nobody's; what was changed of their account does not.
+with anonymised as (
+    update revisions set actor_id = null where actor_id = $1 and (noun, entity_id) <> ('user', $1)
+)
+delete from revisions where noun = 'user' and entity_id = $1;
+
+-- name: forget_webhook_author
+update webhooks set created_by = null where created_by = $1;

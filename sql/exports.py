@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from sql.query import Connection, load
 
 QUERIES = load("exports")
 PAGE = 1000
 
-Part = Literal["favorites", "collections", "ratings", "ignores", "progress", "subscriptions", "activity"]
-PARTS: tuple[Part, ...] = ("favorites", "collections", "ratings", "ignores", "progress", "subscriptions", "activity")
+Part = Literal[
+    "favorites", "collections", "ratings", "ignores", "progress", "subscriptions", "activity", "notifications",
+    "notification_preferences",
+]  # fmt: skip
+PARTS: tuple[Part, ...] = get_args(Part)
 KIND_OF: dict[Part, int] = {"favorites": 1, "collections": 2, "ratings": 3, "ignores": 4}
-QUERY_OF = {"progress": QUERIES.progress, "subscriptions": QUERIES.subscriptions, "activity": QUERIES.activity}
+QUERY_OF = {
+    part: getattr(QUERIES, part)
+    for part in ("progress", "subscriptions", "activity", "notifications", "notification_preferences")
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,37 @@ where a.actor_id = $1 and a.seq > $2
 order by a.seq
 limit $3;
 
+-- name: notifications
+select n.id as place, json_build_object(
+    'type', e.type, 'target_type', e.target_type, 'target_id', e.target_id, 'release_id', e.release_id, 'title', r.title,
+    'data', e.data, 'read_at', rfc3339(n.read_at), 'created_at', rfc3339(n.created_at))::text as line
+from notifications n
+join notification_events e on e.id = n.event_id
+left join releases r on r.id = e.release_id and r.visible
+where n.user_id = $1 and n.id > $2
+order by n.id
+limit $3;
+
+-- name: notification_preferences
+-- One object, or none where all is as by default. Types by the way they come.
+with types (type, number) as (
+    values ('new_episode', 1), ('new_release', 2), ('recommendation', 3), ('reply', 4), ('moderation', 5)
+)
+select 1::bigint as place, json_build_object(
+    'in_app', array(select t.type from types t where coalesce(p.in_app, 62) >> t.number & 1 = 1 order by t.number),
+    'email_instant', array(select t.type from types t where p.email_instant >> t.number & 1 = 1 order by t.number),
+    'email_daily', array(select t.type from types t where p.email_daily >> t.number & 1 = 1 order by t.number),
+    'email_weekly', array(select t.type from types t where p.email_weekly >> t.number & 1 = 1 order by t.number),
+    'quiet_start', p.quiet_start, 'quiet_end', p.quiet_end, 'time_zone', p.time_zone,
+    'mutes', array(
+        select json_build_object('target_type', m.target_type, 'target_id', m.target_id)
+        from notification_mutes m where m.user_id = $1 order by m.target_type, m.target_id))::text as line
+from users u
+left join notification_preferences p on p.user_id = u.id
+where u.id = $1 and $2::bigint = 0
+  and (p.user_id is not null or exists (select from notification_mutes m where m.user_id = $1))
+limit $3;
+
 -- name: listed
 -- A page of what stands on the user's list as MyAnimeList knows it: in a collection, behind a release id.
 with listed as (

@@ -138,3 +138,72 @@ with gone as (
     returning 1
 )
 select count(*) from gone;
+
+-- name: recommendation_rounds
+with gone as (
+    delete from recommendation_rounds where day in (
+        select day from recommendation_rounds where day < current_date - 90 order by day limit $1 for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: revisions
+with gone as (
+    delete from revisions where id in (
+        select id from revisions
+        where created_at < now() - interval '2 years'
+        order by created_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: webhook_deliveries
+-- What has come to an end, what nobody has been there for in a month, and what is of webhooks that were deleted.
+with gone as (
+    delete from webhook_deliveries where id in (
+        (select id from webhook_deliveries
+         where finished_at < now() - interval '30 days'
+         order by finished_at limit $1)
+        union all
+        (select id from webhook_deliveries
+         where status = 'pending' and due_at < now() - interval '30 days'
+         order by due_at limit $1)
+        union all
+        (select d.id
+         from webhooks w
+         cross join lateral (
+             select id from webhook_deliveries where webhook_id = w.id order by seq limit $1
+         ) d
+         where w.deleted_at is not null
+         limit $1)
+        limit $1
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: webhooks
+with gone as (
+    delete from webhooks where id in (
+        select w.id from webhooks w
+        where w.deleted_at < now() - interval '30 days'
+            and not exists (select from webhook_deliveries d where d.webhook_id = w.id)
+        order by w.id limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: stream_tickets
+with gone as (
+    delete from stream_tickets where ticket_hash in (
+        select ticket_hash from stream_tickets where expires_at <= now() order by expires_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;

@@ -5,10 +5,11 @@ All of it runs inside the caller's transaction, which holds `lock` from its begi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from sql.outbox import Event, publish
 from sql.query import Connection, load, translated
 
 QUERIES = load("imports")
@@ -35,18 +36,23 @@ COLUMNS["import_titles"] = COLUMNS["release_titles"]
 COLUMNS["import_external_ids"] = COLUMNS["external_ids"]
 COLUMNS["import_episodes"] = COLUMNS["episodes"]
 
-# In this order: what an authoritative source no longer says goes before what it says now comes.
+# Bytes; NOTIFY takes fewer than 8000.
+LARGEST_PAYLOAD = 7_000
+
+# In this order: what an authoritative source no longer says goes before what it says now comes. Beside each the bits of
+# `server.importing.merge.SAID` that it is about.
 MERGES = (
-    QUERIES.update_releases,
-    QUERIES.remove_titles,
-    QUERIES.merge_titles,
-    QUERIES.merge_synonyms,
-    QUERIES.remove_external_ids,
-    QUERIES.merge_external_ids,
-    QUERIES.remove_episodes,
-    QUERIES.revive_episodes,
-    QUERIES.update_episodes,
+    (QUERIES.update_releases, 0b111_1111_1111),
+    (QUERIES.remove_titles, 1 << 11),
+    (QUERIES.merge_titles, 1 << 11),
+    (QUERIES.merge_synonyms, 1 << 12),
+    (QUERIES.remove_external_ids, 1 << 13),
+    (QUERIES.merge_external_ids, 1 << 13),
+    (QUERIES.remove_episodes, 1 << 15),
+    (QUERIES.revive_episodes, 1 << 15),
+    (QUERIES.update_episodes, 1 << 15),
 )
+POPULARITY, EPISODES = 1 << 14, 1 << 15
 
 
 class Merged(NamedTuple):
@@ -57,12 +63,14 @@ class Merged(NamedTuple):
     moved: set[int]
 
 
-async def copy(conn: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+async def copy(
+    conn: Connection, table: str, rows: Iterable[tuple[Any, ...]], more_columns: tuple[str, ...] = ()
+) -> None:
     """COPY rows into a table of COLUMNS; nothing is sent where there are none."""
     records = list(rows)
     if records:
         with translated():
-            await conn.copy_records_to_table(table, records=records, columns=COLUMNS[table])
+            await conn.copy_records_to_table(table, records=records, columns=COLUMNS[table] + more_columns)
 
 
 async def lock(conn: Connection) -> None:
@@ -117,6 +125,11 @@ async def deleted_releases(conn: Connection, ids: Sequence[int]) -> set[int]:
     return {row["id"] for row in await QUERIES.deleted_releases.fetch(conn, ids)}
 
 
+async def visible_releases(conn: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the releases that the public sees."""
+    return {row["id"] for row in await QUERIES.visible_releases.fetch(conn, ids)}
+
+
 async def new_release_ids(conn: Connection, count: int) -> list[int]:
     """Fresh ids."""
     return [row["id"] for row in await QUERIES.new_release_ids.fetch(conn, count)]
@@ -130,13 +143,13 @@ async def vocabulary(conn: Connection, name: str, names: dict[str, str], slugs: 
     return {row["name_key"]: row["id"] for row in rows}
 
 
-async def free_slugs(conn: Connection, wanted: dict[int, str]) -> dict[int, str]:
-    """By release: the slug it wants where that is free, else one with its id appended."""
-    rows = await QUERIES.free_slugs.fetch(conn, list(wanted), list(wanted.values()))
+async def free_slugs(conn: Connection, wanted: Mapping[int, str], promised: Iterable[str] = ()) -> dict[int, str]:
+    """By release: the slug it wants where that is free and not promised to somebody, else one with its id appended."""
+    rows = await QUERIES.free_slugs.fetch(conn, list(wanted), list(wanted.values()), list(promised))
     return {row["id"]: row["slug"] for row in rows}
 
 
-async def change_slugs(conn: Connection, slugs: dict[int, str]) -> set[int]:
+async def change_slugs(conn: Connection, slugs: Mapping[int, str]) -> set[int]:
     """Give releases other slugs; the old ones go on answering 301. The releases whose slug is another now."""
     return {row["id"] for row in await QUERIES.change_slugs.fetch(conn, list(slugs), list(slugs.values()))}
 
@@ -146,16 +159,18 @@ async def insert_popularity(conn: Connection, popularity: dict[int, int]) -> Non
     await QUERIES.insert_popularity.execute(conn, list(popularity), list(popularity.values()))
 
 
-async def merge_staged(conn: Connection) -> Merged:
-    """Merge the staging tables and empty them."""
-    await QUERIES.analyze_staging.execute(conn)
+async def merge_staged(conn: Connection, said: int, *, many: bool = True) -> Merged:
+    """Merge the staging tables and empty them; `said` are the bits that any row has. A few rows need no statistics."""
+    if many:
+        await QUERIES.analyze_staging.execute(conn)
     changed: set[int] = set()
-    for query in MERGES:
-        changed.update(row["id"] for row in await query.fetch(conn))
-    episodes = [(row["id"], row["episode_id"]) for row in await QUERIES.insert_episodes.fetch(conn)]
-    moved = {row["id"] for row in await QUERIES.update_popularity.fetch(conn)}
+    for query, bits in MERGES:
+        if said & bits:
+            changed.update(row["id"] for row in await query.fetch(conn))
+    fresh = await QUERIES.insert_episodes.fetch(conn) if said & EPISODES else []
+    moved = await QUERIES.update_popularity.fetch(conn) if said & POPULARITY else []
     await QUERIES.clear_staging.execute(conn)
-    return Merged(changed, episodes, moved)
+    return Merged(changed, [(row["id"], row["episode_id"]) for row in fresh], {row["id"] for row in moved})
 
 
 async def touch(conn: Connection, ids: Sequence[int]) -> None:
@@ -176,9 +191,26 @@ async def build_documents(conn: Connection, ids: Sequence[int]) -> None:
     await QUERIES.build_documents.execute(conn, ids)
 
 
-async def invalidate(conn: Connection) -> None:
-    """Tell running servers, once this transaction commits, that cached releases are stale."""
-    await QUERIES.invalidate.execute(conn)
+async def invalidate(conn: Connection, tags: Iterable[str]) -> None:
+    """Tell running servers, once this transaction commits, that what they cache under these tags is stale; and the
+    CDN, if there is one, which must not miss it."""
+    told = payloads(tags)
+    await QUERIES.invalidate.execute(conn, told)
+    await publish(conn, [Event("cache_purge", "cdn", {"tags": payload.split()}) for payload in told])
+
+
+def payloads(tags: Iterable[str]) -> list[str]:
+    """The tags, without white space in them, joined into as few payloads as NOTIFY takes."""
+    filled: list[str] = []
+    size = LARGEST_PAYLOAD
+    for tag in sorted(set(tags)):
+        size += 1 + len(tag.encode())
+        if size > LARGEST_PAYLOAD:
+            filled.append(tag)
+            size = len(tag.encode())
+        else:
+            filled[-1] += f" {tag}"
+    return filled
 
 
 async def vacuum_staging(conn: Connection) -> None:

@@ -44,29 +44,37 @@ select distinct release_id from release_imports where source = $1 and release_id
 -- name: deleted_releases
 select id from releases where id = any ($1::bigint[]) and deleted_at is not null
 
+-- name: visible_releases
+select id from releases where id = any ($1::bigint[]) and visible
+
 -- name: new_release_ids
 select nextval(pg_get_serial_sequence('releases', 'id')) as id from generate_series(1, $1::integer)
 
 -- name: vocabulary
 select name_key, id from ensure_vocabulary($1, $2::text[], $3::text[], $4::text[])
 
--- A slug is taken by another release that has it, once had it, or asks for it earlier in the same batch.
+-- A slug is taken by another living release that has it or once had it, asks for it earlier in the same batch, or by $3.
 -- name: free_slugs
 with said as (
     select id, slug, row_number() over (partition by slug order by id) as place
     from unnest($1::bigint[], $2::text[]) as asked (id, slug)
 ), first_choice as (
     select id, slug, slug || '-' || id as second_choice,
-           place > 1
-           or exists (select from releases r where r.slug = said.slug and r.id <> said.id)
-           or exists (select from release_slugs old where old.slug = said.slug and old.release_id <> said.id) as taken
+           place > 1 or slug = any ($3::text[])
+           or exists (select from releases r where r.slug = said.slug and r.deleted_at is null and r.id <> said.id)
+           or exists (select from release_slugs old join releases r on r.id = old.release_id and r.deleted_at is null
+                      where old.slug = said.slug and r.id <> said.id) as taken
     from said
 )
 select id,
        case when not taken then slug
-            when exists (select from said where said.slug = second_choice)
-                 or exists (select from releases r where r.slug = second_choice and r.id <> first_choice.id)
-                 or exists (select from release_slugs old where old.slug = second_choice and old.release_id <> first_choice.id)
+            when second_choice = any ($3::text[])
+                 or exists (select from said where said.slug = second_choice)
+                 or exists (select from releases r
+                            where r.slug = second_choice and r.deleted_at is null and r.id <> first_choice.id)
+                 or exists (select from release_slugs old
+                            join releases r on r.id = old.release_id and r.deleted_at is null
+                            where old.slug = second_choice and r.id <> first_choice.id)
             then second_choice || '-' || left(md5(slug || id), 8)
             else second_choice end as slug
 from first_choice
@@ -264,7 +272,7 @@ where stored.source = $1 and stored.release_id = said.release_id and stored.sour
 select build_release_documents($1::bigint[])
 
 -- name: invalidate
-select pg_notify('yojohan_invalidate', 'releases')
+select pg_notify('yojohan_invalidate', payload) from unnest($1::text[]) as said (payload)
 
 -- name: analyze
 analyze releases, episodes, release_titles, release_synonyms, external_ids, release_imports, popularity_metrics

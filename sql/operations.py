@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,8 @@ from sql.outbox import PUBLISHED
 from sql.query import Connection, load
 
 QUERIES = load("operations")
-# Whether the transaction under way in this task has queued an operation: its commit then wakes whoever runs them.
-QUEUED: ContextVar[bool] = ContextVar("queued", default=False)
+# The kinds that the transaction under way in this task has queued: its commit then wakes whoever runs them.
+QUEUED: ContextVar[frozenset[str]] = ContextVar("queued", default=frozenset())
 LARGEST_COUNT = 2**31 - 1
 # What was begun so often and never came to an end has failed.
 MOST_ATTEMPTS = 10
@@ -26,7 +26,11 @@ Ending = Literal["succeeded", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Work to be done. `attempts` is also the fence: what an earlier attempt still writes counts no more."""
+    """Work to be done. `attempts` is also the fence: what an earlier attempt still writes counts no more.
+
+    `checkpoint` is what earlier attempts have committed of it, as the work itself wrote it, and `done` how much that
+    is; None where nothing is.
+    """
 
     id: UUID
     user_id: int | None
@@ -34,6 +38,11 @@ class Operation:
     request: Any
     file: str | None
     attempts: int
+    done: int
+    total: int
+    checkpoint: Any | None
+    seq: int
+    created_at: datetime
 
 
 class Standing(NamedTuple):
@@ -72,25 +81,39 @@ class Belonging:
 
 
 async def create(
-    conn: Connection, user_id: int, kind: str, request: Mapping[str, Any], file: str | None = None
+    conn: Connection,
+    user_id: int,
+    kind: str,
+    request: Mapping[str, Any],
+    file: str | None = None,
+    *,
+    entities: Iterable[str] = (),
+    barrier: bool = False,
+    shared: bool = False,
 ) -> Operation:
     """Queue it; it begins soon after the commit. `file` (relative to DATA_DIR) is removed when it has ended.
 
-    Unauthenticated if there is no such account any more.
+    Of open operations that name an entity (`release:5`) one runs at a time, in the order in which they were accepted;
+    kinds that share entities run in one lane. A `barrier` waits for every `shared` one accepted before it. Those that
+    are `shared` are every administrator's. Unauthenticated if there is no such account any more.
     """
+    named = sorted(set(entities))
+    if shared or named:
+        await QUERIES.lock_acceptance.execute(conn, named, barrier)
     try:
-        row = await QUERIES.create_operation.fetchrow(conn, user_id, kind, dict(request), file)
+        row = await QUERIES.create_operation.fetchrow(conn, user_id, kind, dict(request), file, named, barrier, shared)
     except asyncpg.ForeignKeyViolationError:
         raise Unauthenticated("This account is gone.", error="invalid_token") from None
     assert row is not None
-    QUEUED.set(True)
+    QUEUED.set(QUEUED.get() | {kind})
     PUBLISHED.set(True)
     return Operation(*row)
 
 
 async def claim(conn: Connection, kinds: Sequence[str], limit: int) -> list[Operation]:
-    """Take up to `limit` operations of these kinds under a lease of a minute."""
-    return [Operation(*row) for row in await QUERIES.claim_operations.fetch(conn, list(kinds), limit, MOST_ATTEMPTS)]
+    """Take up to `limit` operations of these kinds under a lease of a minute, in the order of acceptance."""
+    rows = await QUERIES.claim_operations.fetch(conn, list(kinds), limit, MOST_ATTEMPTS)
+    return sorted((Operation(*row) for row in rows), key=lambda one: one.seq)
 
 
 async def give_up(conn: Connection, detail: str) -> int:
@@ -104,6 +127,25 @@ async def renew(conn: Connection, standings: Sequence[Standing]) -> dict[UUID, b
     bounded = [[min(count, LARGEST_COUNT) for count in counts] for counts in (done, total)]
     rows = await QUERIES.renew_operations.fetch(conn, ids, attempts, *bounded)
     return {row["id"]: row["stopping"] for row in rows}
+
+
+async def checkpoint(
+    conn: Connection, standing: Standing, value: Mapping[str, Any], *, to_the_end: bool = False
+) -> bool:
+    """Write down, in the effect's own transaction, what is done; False if the effect must not be.
+
+    That is so if the operation is no longer ours, or (unless it goes on `to_the_end`) if it has been asked to stop.
+    """
+    done, total = (min(count, LARGEST_COUNT) for count in (standing.done, standing.total))
+    touched = await QUERIES.checkpoint_operation.execute(
+        conn, standing.id, standing.attempts, dict(value), done, total, to_the_end
+    )
+    return touched == 1
+
+
+async def take_time(conn: Connection) -> None:
+    """Let this transaction wait for locks, and each of its statements work, for nine seconds."""
+    await QUERIES.take_time.execute(conn)
 
 
 async def finish(conn: Connection, standing: Standing, outcome: Outcome) -> bool:
@@ -130,14 +172,23 @@ async def page(conn: Connection, user_id: int, base: str, limit: int, offset: in
     return int(await QUERIES.count_operations.fetchval(conn, user_id)), [row["operation"] for row in rows]
 
 
-async def get(conn: Connection, user_id: int, operation_id: UUID, base: str) -> str | None:
-    """The JSON of one of the user's operations, or None."""
+async def page_of_shared(
+    conn: Connection, base: str, status: str | None, kind: str | None, limit: int, offset: int
+) -> tuple[int, list[str]]:
+    """As `page`, of those that administrators share, with this status and of this kind; counted up to 10,001."""
+    rows = await QUERIES.list_shared_operations.fetch(conn, base, status, kind, limit, offset)
+    count = int(await QUERIES.count_shared_operations.fetchval(conn, status, kind))
+    return count, [row["operation"] for row in rows]
+
+
+async def get(conn: Connection, user_id: int | None, operation_id: UUID, base: str) -> str | None:
+    """The JSON of one of the user's operations, or of one that administrators share if `user_id` is None; or None."""
     found: str | None = await QUERIES.get_operation.fetchval(conn, operation_id, user_id, base)
     return found
 
 
-async def status(conn: Connection, user_id: int, operation_id: UUID) -> str | None:
-    """Where one of the user's operations stands, or None if there is no such operation."""
+async def status(conn: Connection, user_id: int | None, operation_id: UUID) -> str | None:
+    """Where it stands, or None if there is no such operation; whose it is as in `get`."""
     found: str | None = await QUERIES.operation_status.fetchval(conn, operation_id, user_id)
     return found
 
@@ -148,8 +199,8 @@ async def download(conn: Connection, user_id: int, operation_id: UUID) -> Downlo
     return None if row is None else Download(*row)
 
 
-async def cancel(conn: Connection, user_id: int, operation_id: UUID) -> None:
-    """End it if it is queued, ask it to stop if it runs; nothing if it has ended."""
+async def cancel(conn: Connection, user_id: int | None, operation_id: UUID) -> None:
+    """End it if it is queued, ask it to stop if it runs; nothing if it has ended. Whose it is as in `get`."""
     await QUERIES.cancel_operation.execute(conn, operation_id, user_id)
 
 

@@ -1,21 +1,59 @@
+-- name: lock_acceptance
+-- So that `seq` is the order of commits wherever order matters: for the catalogue as a whole against a barrier ($2 says
+-- whether this is one), and entity by entity. Names share 64 locks, since a batch has hundreds; taken in one order by all.
+with locks as materialized (
+    select -1 as bucket union select hashtext(entity) & 63 from unnest($1::text[]) as entity order by bucket
+)
+select count(case when bucket < 0 and not $2
+                  then pg_advisory_xact_lock_shared(hashtext('yojohan operations'), bucket)::text
+                  else pg_advisory_xact_lock(hashtext('yojohan operations'), bucket)::text end)
+from locks;
+
 -- name: create_operation
-insert into operations (user_id, kind, request, file) values ($1, $2, $3, $4)
-returning id, user_id, kind, request, file, attempts;
+insert into operations (user_id, kind, request, file, entities, barrier, shared) values ($1, $2, $3, $4, $5, $6, $7)
+returning id, user_id, kind, request, file, attempts, done, total, checkpoint, seq, created_at;
 
 -- name: claim_operations
 -- The next ones nobody works on: queued, or left behind by a process that no longer renews its lease.
+-- In order of acceptance: only the first of all open ones that name an entity may run. The head of the queue is enough to
+-- see that, since whatever comes before one of these is among them; it keeps the look cheap however long the queue is.
+with head as materialized (
+    select o.id, o.seq, o.entities, o.barrier
+    from unnest($1::text[]) as wanted (kind)
+    cross join lateral (
+        select id, seq, entities, barrier from operations
+        where kind = wanted.kind and status in ('queued', 'running') order by seq limit 50
+    ) o
+    order by o.seq limit 50
+), later as (
+    select seq from (
+        select seq, rank() over (partition by entity order by seq) as place from head, unnest(entities) as entity
+    ) line where place > 1
+), free as (
+    select id from head
+    where seq not in (select seq from later)
+      and not (barrier and exists (select from operations earlier where earlier.status in ('queued', 'running')
+                                   and earlier.shared and earlier.seq < head.seq))
+)
 update operations set
     status = 'running', attempts = attempts + 1, leased_until = now() + interval '60 seconds',
-    started_at = coalesce(started_at, now()), done = 0, total = 0
+    started_at = coalesce(started_at, now()),
+    done = case when checkpoint is null then 0 else done end, total = case when checkpoint is null then 0 else total end
 where id in (
     select id from operations
-    where status in ('queued', 'running') and (leased_until is null or leased_until < now())
-      and attempts < $3 and kind = any ($1::text[])
-    order by created_at, id
+    where id = any (array(select id from free)) and status in ('queued', 'running')
+      and (leased_until is null or leased_until < now()) and attempts < $3
+    order by seq
     limit $2
     for update skip locked
 )
-returning id, user_id, kind, request, file, attempts;
+returning id, user_id, kind, request, file, attempts, done, total, checkpoint, seq, created_at;
+
+-- name: checkpoint_operation
+-- In the transaction of the effect: what is done by this attempt, or by none. With $6 also if it has been asked to stop.
+update operations set
+    checkpoint = $3, done = coalesce($4, done), total = coalesce($5, total), leased_until = now() + interval '60 seconds'
+where id = $1 and status = 'running' and attempts = $2 and (not stopping or $6);
 
 -- name: give_up_operations
 -- Those that were begun too often and never came to an end.
@@ -28,6 +66,10 @@ where id in (
     limit 100
     for update skip locked
 );
+
+-- name: take_time
+-- For this transaction, which may have to wait for another that writes many releases; below the client's own limit.
+select set_config('lock_timeout', '9s', true), set_config('statement_timeout', '9s', true);
 
 -- name: renew_operations
 -- Progress of what still runs under this lease. What is missing from the answer has been lost to somebody else.
@@ -56,25 +98,45 @@ order by o.created_at desc, o.id desc;
 -- name: count_operations
 select count(*) from operations where user_id = $1;
 
+-- name: list_shared_operations
+select operation_json(o, $1::text) as operation
+from (
+    select * from operations
+    where shared and ($2::text is null or status = $2) and ($3::text is null or kind = $3)
+    order by seq desc limit $4 offset $5
+) o
+order by o.seq desc;
+
+-- name: count_shared_operations
+-- Up to one more than pages lead.
+select count(*) from (
+    select from operations
+    where shared and ($1::text is null or status = $1) and ($2::text is null or kind = $2)
+    limit 10001
+) found;
+
 -- name: get_operation
-select operation_json(o, $3::text) from operations o where o.id = $1 and o.user_id = $2;
+-- Without a user: one that administrators share.
+select operation_json(o, $3::text) from operations o
+where o.id = $1 and (o.user_id = $2 or ($2 is null and o.shared));
 
 -- name: operation_status
-select status from operations where id = $1 and user_id = $2;
+select status from operations where id = $1 and (user_id = $2 or ($2 is null and shared));
 
 -- name: get_download
 select kind, file, created_at from operations
 where id = $1 and user_id = $2 and status = 'succeeded' and file is not null;
 
 -- name: cancel_operation
--- Queued: over. Running: whoever runs it will hear of it. A file it brought along is swept up by and by.
+-- Queued: over. Running: whoever runs it will hear of it, and so will who takes up again what was interrupted after a
+-- part of it was done. A file it brought along is swept up by and by. Without a user: one that administrators share.
 update operations set
-    status = case status when 'queued' then 'cancelled' else status end,
-    finished_at = case status when 'queued' then now() end,
-    file = case status when 'queued' then null else file end,
+    status = case when status = 'queued' and checkpoint is null then 'cancelled' else status end,
+    finished_at = case when status = 'queued' and checkpoint is null then now() end,
+    file = case when status = 'queued' and checkpoint is null then null else file end,
     leased_until = case status when 'queued' then null else leased_until end,
     stopping = true
-where id = $1 and user_id = $2 and status in ('queued', 'running');
+where id = $1 and (user_id = $2 or ($2 is null and shared)) and status in ('queued', 'running');
 
 -- name: trim_operations
 delete from operations where id in (

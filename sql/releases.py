@@ -14,9 +14,9 @@ QUERIES = load("releases")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release: its slug and its public JSON."""
+    """A release: its id and its public JSON."""
 
-    slug: str
+    id: int
     release: str
 
 

@@ -6,11 +6,11 @@ join release_documents d on d.release_id = r.id
 left join popularity_metrics m on m.release_id = r.id;
 
 -- name: get_release_by_slug
-select r.slug, release_json(d.document, m) as release
+select r.id, release_json(d.document, m) as release
 from releases r
 join release_documents d on d.release_id = r.id
 left join popularity_metrics m on m.release_id = r.id
-where r.slug = $1 and r.visible;
+where r.slug = $1 and r.deleted_at is null and r.visible;
 
 -- name: current_slug
 -- Where a slug that a release once had leads now.
@@ -22,7 +22,7 @@ select id from releases where id = $1 and visible;
 
 -- name: resolve_slug
 -- A slug it once had names it, too.
-select id from releases where slug = $1 and visible
+select id from releases where slug = $1 and deleted_at is null and visible
 union all
 select r.id from release_slugs s join releases r on r.id = s.release_id and r.visible where s.slug = $1
 limit 1;
@@ -65,6 +65,7 @@ select release_json(d.document, m) as release
 from (
     select r.id, r.year
     from releases self
+    join franchises f on f.id = self.franchise_id and f.deleted_at is null
     join releases r on r.franchise_id = self.franchise_id and r.id <> self.id and r.visible
     where self.id = $1 and self.visible
     order by r.year, r.id
@@ -77,5 +78,6 @@ order by page.year, page.id;
 -- name: count_related
 select count(*)
 from releases self
+join franchises f on f.id = self.franchise_id and f.deleted_at is null
 join releases r on r.franchise_id = self.franchise_id and r.id <> self.id and r.visible
 where self.id = $1 and self.visible;

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from server.errors import Conflict, NotFound, Unauthenticated
-from sql.outbox import Event, publish
+from sql.outbox import PUBLISHED
 from sql.query import Connection, load
 
 QUERIES = load("subscriptions")
@@ -26,26 +26,26 @@ class Subscription:
 
 
 async def create(conn: Connection, user_id: int, kind: SubscriptionType, target_id: int) -> Subscription:
-    """Follow something, and publish that. NotFound if it is not there, Conflict if it is followed already."""
-    title: str | None = await QUERIES.subscription_target.fetchval(conn, kind, target_id)
-    if title is None:
-        raise NotFound(f"There is no {kind} {target_id}.")
-    revision = await _raise_revision(conn, user_id)
-    if int(await QUERIES.count_active.fetchval(conn, user_id, MOST_ACTIVE)) >= MOST_ACTIVE:
-        raise Conflict(f"At most {MOST_ACTIVE:,} subscriptions; delete one first.")
-    row = await QUERIES.create_subscription.fetchrow(conn, user_id, kind, target_id, revision)
-    if row is None:
-        raise Conflict(f"You have subscribed to this {kind} already.")
-    payload = {"subscription_type": kind, "target_id": target_id}
-    await publish(conn, [Event("subscription", f"user:{user_id}", payload, user_id)])
-    return Subscription(row["id"], kind, target_id, title, row["created_at"])
+    """Follow something, and publish that, in one statement, which needs no transaction around it.
 
-
-async def _raise_revision(conn: Connection, user_id: int) -> int:
-    revision: int | None = await QUERIES.raise_for_creation.fetchval(conn, user_id)
-    if revision is None:
-        raise Unauthenticated("This account is gone.", error="invalid_token")
-    return revision
+    NotFound if there is no such thing, Conflict if it is followed already or at the bound, Unauthenticated if the
+    account is gone; then nothing has changed.
+    """
+    row = await QUERIES.create_subscription.fetchrow(conn, user_id, kind, target_id, MOST_ACTIVE)
+    assert row is not None
+    outcome, subscription_id, title, created_at = row
+    match outcome:
+        case "made":
+            PUBLISHED.set(True)
+            return Subscription(subscription_id, kind, target_id, title, created_at)
+        case "unknown":
+            raise NotFound(f"There is no {kind} {target_id}.")
+        case "gone":
+            raise Unauthenticated("This account is gone.", error="invalid_token")
+        case "full":
+            raise Conflict(f"At most {MOST_ACTIVE:,} subscriptions; delete one first.")
+        case _:
+            raise Conflict(f"You have subscribed to this {kind} already.")
 
 
 async def delete(conn: Connection, user_id: int, subscription_id: int) -> None:

@@ -1,25 +1,6 @@
--- name: subscription_target
--- The title of what may be followed, or NULL.
-select case $1::text
-    when 'release' then (select title from releases where id = $2 and visible)
-    when 'genre' then (select name from genres where id = $2)
-    when 'franchise' then (select name from franchises where id = $2)
-end;
-
--- name: raise_for_creation
--- The user's revision under its row's lock, which also puts everything that follows in this transaction in a row. The
--- account is locked before it, as in every write that devices hear of.
-insert into user_revisions as r (user_id, revision) select id, 1 from users where id = $1 for key share
-on conflict (user_id) do update set revision = r.revision + 1
-returning revision;
-
--- name: count_active
-select count(*) from (select from subscriptions where user_id = $1 and deleted_at is null limit $2) active;
-
 -- name: create_subscription
-insert into subscriptions (user_id, subscription_type, target_id, revision) values ($1, $2, $3, $4)
-on conflict (user_id, subscription_type, target_id) where deleted_at is null do nothing
-returning id, rfc3339(created_at) as created_at;
+-- All of it happens in the function: a transaction of one statement, one round trip, one commit.
+select outcome, id, title, created_at from subscribe($1, $2, $3, $4);
 
 -- name: find_subscription
 select deleted_at is null as active from subscriptions where id = $1 and user_id = $2;
@@ -51,8 +32,9 @@ from (
         limit $3 offset $4
     ) s
     left join releases r on s.subscription_type = 'release' and r.id = s.target_id and r.visible
-    left join genres g on s.subscription_type = 'genre' and g.id = s.target_id
-    left join franchises f on s.subscription_type = 'franchise' and f.id = s.target_id
+    left join genres g on s.subscription_type = 'genre' and g.id = s.target_id and g.deleted_at is null
+    left join franchises f
+        on s.subscription_type = 'franchise' and f.id = s.target_id and f.deleted_at is null
     order by s.id desc
 ) shown;
 

@@ -186,7 +186,7 @@ select g.id, g.name, g.slug, sum(w.views)::bigint as views
 from trend_windows w
 join releases r on r.id = w.release_id and r.visible
 cross join unnest(r.genre_ids) as genre_id
-join genres g on g.id = genre_id
+join genres g on g.id = genre_id and g.deleted_at is null
 where w.period = $1 and w.views > 0
 group by g.id
 order by views desc, g.id
@@ -205,7 +205,7 @@ select g.id, g.name, g.slug, sum(m.total_views)::bigint as views
 from popularity_metrics m
 join releases r on r.id = m.release_id and r.visible
 cross join unnest(r.genre_ids) as genre_id
-join genres g on g.id = genre_id
+join genres g on g.id = genre_id and g.deleted_at is null
 where m.total_views > 0
 group by g.id
 order by views desc, g.id

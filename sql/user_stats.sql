@@ -87,7 +87,7 @@ select u.is_public, (select row_to_json(shown)::text from (select
         select row_to_json(genre) from (
             select g.id, g.name, (liked.value ->> 'weight')::numeric as weight
             from jsonb_array_elements(s.favorite_genres) with ordinality as liked (value, place)
-            join genres g on g.id = (liked.value ->> 'id')::bigint
+            join genres g on g.id = (liked.value ->> 'id')::bigint and g.deleted_at is null
             order by liked.place
         ) genre)) as "favorite_genres",
     rfc3339(u.created_at) as "joined_at",

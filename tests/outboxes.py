@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.consumers.base import Consumer
 from actors.outbox import OutboxReader, Waker
-from server.app import _consumers
+from server.crew import consumers as all_consumers
 from server.database import Database
 from server.events import ConsumerProgress
 from server.keys import DATABASE, SETTINGS
@@ -58,7 +58,7 @@ async def drain(where: Running | Database | str, *consumers: Consumer, timeout: 
     What failed and is due later stays parked. Ends with an error if something still waits after `timeout` seconds.
     """
     if isinstance(where, Running) and not consumers:
-        consumers = tuple(_consumers(where.app, where.app[SETTINGS]))
+        consumers = tuple(all_consumers(where.app, where.app[SETTINGS]))
     pairs = [(consumer.name, topic) for consumer in consumers for topic in consumer.topics]
     deadline = monotonic() + timeout
     async with opened(where) as database:

@@ -8,9 +8,9 @@ from typing import Any
 from sql.query import Query, load
 
 NOUNS = (
-    "accounts", "activity", "api_tokens", "erasure", "exports", "housekeeping", "idempotency", "library",
-    "library_write", "list_imports", "mailed", "operations", "outbox", "presence", "profiles", "progress",
-    "release_counts", "revocations", "sessions", "subscriptions", "sync", "user_stats",
+    "accounts", "activity", "api_tokens", "audit_log", "calendars", "erasure", "exports", "housekeeping", "idempotency",
+    "library", "library_write", "list_imports", "mailed", "operations", "outbox", "presence", "profiles", "progress",
+    "release_counts", "revocations", "sessions", "streams", "subscriptions", "sync", "user_stats", "users",
 )  # fmt: skip
 GROWING = frozenset(
     {

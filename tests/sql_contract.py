@@ -38,7 +38,7 @@ CATALOGUE: Contract = {
     "episodes": {
         "list_episodes": "episode",
         "count_episodes": VALUE,
-        "get_episode": VALUE,
+        "get_episode": episodes.Episode,
         "aired_between": episodes.Airing,
     },
     "gauges": {
@@ -57,6 +57,7 @@ CATALOGUE: Contract = {
         "owners": "source external_id release_id",
         "spoken_for": "release_id",
         "deleted_releases": "id",
+        "visible_releases": "id",
         "new_release_ids": "id",
         "vocabulary": "name_key id",
         "free_slugs": "id slug",
@@ -119,6 +120,8 @@ CATALOGUE: Contract = {
         "days_are_whole": VALUE,
         "mend_views": recount.Difference,
         "mend_totals": recount.Difference,
+        "budget_ids": "id",
+        "mend_budgets": recount.Difference,
     },
     "release_counts": {
         "apply": NOTHING,

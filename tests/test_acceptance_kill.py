@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.chaos.editor import FOLLOWERS
 from tests.chaos.killing import run as kill_again_and_again
 from tests.chaos.process import Served, catalogue, command, environment, run, served
 
@@ -32,6 +33,9 @@ async def test_two_dozen_kills_under_load_lose_nothing_and_double_nothing(tmp_pa
     assert outcome.notes.acknowledged > 300
     assert outcome.notes.replayed > 0
     assert outcome.people.certain > 100
+    # The catalogue was edited all the while, and thousands of followers were told of each new episode once.
+    assert len(outcome.record.operations) > 50
+    assert outcome.editor.notifications > FOLLOWERS
 
 
 def start_import(data_dir: Path, path: Path) -> subprocess.Popen[bytes]:

@@ -144,7 +144,8 @@ async def ask(site: Running, route: Route, headers: dict[str, str], path: str | 
     sent = {**from_anywhere(route), **headers, **request.pop("headers", {})}
     where = target(route) if path is None else path
     async with site.client.request(route.method, where, headers=sent, allow_redirects=False, **request) as answer:
-        raw = await answer.read()
+        # A stream has no end that could be waited for.
+        raw = b"" if answer.content_type == "text/event-stream" else await answer.read()
         if answer.status < 400:
             return answer.status, "", answer.headers
         assert raw, (answer.status, where)

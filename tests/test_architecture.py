@@ -34,6 +34,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # LISTEN is a conversation with the driver: a dedicated connection, its callback, its end.
     "actors.invalidations": ("sql", "server.errors", "server.events", "server.database", "actors.base", "asyncpg"),
+    # What it sends is said by a rule; how it goes out is behind a port.
+    "actors.notification_mailer": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters.mail",
+        "actors.base",
+    ),
     # The runtime beneath all actors.
     "actors.base": ("server.errors",),
     # One class, one file: what a consumer of the outbox does is said in SQL, or through a port.
@@ -42,15 +47,27 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "actors.consumers",
     ),
     "actors.operations": (
-        "sql", "server.errors", "server.database", "server.files", "actors.base", "actors.jobs", "actors.works.base",
+        "sql", "server.errors", "server.events", "server.database", "server.files", "actors.base", "actors.jobs",
+        "actors.works.base",
     ),
     # One kind of long work, one class, one file.
     "actors.works": (
         "sql", "server.errors", "server.events", "server.database", "server.files", "server.rules", "server.exports",
-        "server.importing.reading", "server.lists", "actors.works",
+        "server.importing", "server.lists", "server.cms", "actors.works",
     ),
     # Its state is the set that requests are checked against.
     "actors.revocations": ("sql", "server.errors", "server.database", "server.identity", "actors.base"),
+    # A slice is a statement; what it needs of users is in the database.
+    "actors.dispatcher": ("sql", "server.errors", "server.events", "server.database", "actors.base"),
+    # It writes into connections, whose rights it looks after.
+    "actors.stream_hub": (
+        "sql", "server.errors", "server.database", "server.identity", "server.rules", "server.streams", "actors.base",
+    ),
+    # It sends through a port.
+    "actors.webhook_sender": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters.outgoing",
+        "actors.base", "actors.jobs",
+    ),
     # Who reads the outbox knows what a consumer is, and none by name.
     "actors.outbox": (
         "sql", "server.errors", "server.events", "server.database", "actors.base", "actors.consumers.base",
@@ -60,6 +77,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.errors", "server.events", "server.database", "server.rules", "actors.consumers.base",
     ),
     "actors.rate_limiter": ("server.errors", "server.meter", "actors.base"),
+    # Publishing is an edit of the catalogue like any other, only that a clock makes it.
+    "actors.publisher": ("sql", "server.cms", "server.errors", "server.events", "server.database", "actors.base"),
     "actors.jobs": ("server.errors", "aiojobs"),
     "actors.supervisor": ("server.errors", "actors.base"),
     "actors.system": ("actors.base", "actors.jobs", "actors.supervisor"),
@@ -67,7 +86,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers": (
         "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
         "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
-        "server.identity", "server.meter", "server.accounts", "server.passwords", "server.revoking",
+        "server.identity", "server.meter", "server.accounts", "server.passwords", "server.revoking", "server.streams",
+        "server.unread", "server.cms",
     ),
     # The bottom of the house: plain values, which know nobody but one another.
     "server.errors": (),
@@ -81,19 +101,27 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.schemas.examples": (*FORMATS, "server.schemas", "server.errors", "server.http.problems"),
     # What the cache keeps: bytes made from the database, without a request in sight.
     "server.bodies": (
-        *FORMATS, "sql", "server.bodies", "server.cache", "server.database", "server.errors", "server.events",
+        *FORMATS, "sql", "server.bodies", "server.cache", "server.cms", "server.database", "server.errors",
+        "server.events",
         "server.http.answer", "server.http.paging", "server.http.parse", "server.loader", "server.rules",
         "server.schemas",
     ),
     "server.http": (
-        *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.errors", "server.events",
-        "server.files", "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas",
+        *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.cms", "server.errors",
+        "server.events", "server.files", "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas",
         "server.settings", "server.settings_values", "server.identity", "server.meter",
     ),
+    # What administrators do to the catalogue is made by the engine.
+    "server.http.undoing": (
+        *FORMATS, "aiohttp", "sql", "server.http", "server.cms", "server.errors", "server.keys", "server.rules",
+    ),
     "server.adapters": (
-        *FORMATS, "aiohttp", "aiosmtplib", "redis", "server.adapters", "server.errors", "server.events",
+        *FORMATS, "aiohttp", "aiosmtplib", "redis", "yarl", "server.adapters", "server.errors", "server.events",
         "server.settings",
     ),
+    # Addresses others choose, and secrets made for them.
+    "server.webhooks": ("orjson", "server.adapters.addresses", "server.errors", "server.rules"),
+    "server.metrics_webhooks": ("prometheus_client", "server.events", "server.metrics"),
     # Who is asking, and what it costs them.
     "server.identity": ("jwt", "server.errors"),
     "server.meter": ("server.rules",),
@@ -112,11 +140,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "server.leases": ("asyncpg", "sql.query"),
     "server.loader": (),
+    "server.unread": ("server.loader",),
     "server.files": ("server.errors",),
     "server.postgres": ("server.postgres", "server.errors"),
     "server.importing": (
         *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
     ),
+    # The catalogue as editors change it; releases go through what imports are made of.
+    "server.cms": (*FORMATS, "asyncpg", "sql", "server.cms", "server.importing", "server.schemas", "server.rules", "server.errors"),
     # Somebody's list from elsewhere, and everything that is somebody's on its way out.
     "server.lists": ("defusedxml", "sql", "server.lists", "server.importing.reading", "server.rules", "server.errors"),
     "server.exports": ("sql", "server.exports", "server.errors"),
@@ -125,8 +156,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.keys": (
         "aiohttp", "actors", "server.adapters", "server.cache", "server.database", "server.events", "server.health",
         "server.http", "server.accounts", "server.files", "server.identity", "server.loader", "server.meter",
-        "server.metrics", "server.passwords", "server.settings",
+        "server.metrics", "server.passwords", "server.rules", "server.settings", "server.streams",
+        "server.unread", "server.webhooks",
     ),
+    "server.metrics_streams": ("prometheus_client", "server.metrics", "server.streams"),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
         "server.meter", "server.metrics", "server.passwords",
@@ -140,12 +173,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # The composition root, its table, and the commands: they may see everything.
     "server.app": EVERYTHING,
+    "server.crew": EVERYTHING,
     "server.routes": EVERYTHING,
     "server.commands": EVERYTHING,
 }  # fmt: skip
 
 # Only these may be reached from nowhere but the entry, the commands and the tests.
-ROOTS = {"server.app": ("run", "server.commands"), "server.routes": ("run", "server.app", "server.commands")}
+ROOTS = {
+    "server.app": ("run", "server.commands"), "server.crew": ("server.app",),
+    "server.routes": ("run", "server.app", "server.crew", "server.commands"),
+}
 # A task somebody holds, awaits and cancels; everybody else asks an actor or a job runner.
 TASK_MAKERS = {
     "actors.supervisor": "the actors' own tasks",

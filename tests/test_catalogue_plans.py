@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from server.schemas.catalogue_answers import ReleasePage
-from sql import episodes, release_list, releases, vocabularies
+from sql import cms_episodes, cms_rebuild, cms_vocabularies, episodes, publishing, release_list, releases, vocabularies
 from sql.release_list import SORTS, Choice, Filter
 from tests import catalogue_seed
 from tests.catalogue_seed import Api
@@ -145,6 +146,17 @@ STATEMENTS: list[tuple[Any, list[Any]]] = [
     (vocabularies.QUERIES.list_franchises, [100, 2_000]),
     (vocabularies.QUERIES.get_franchise, [30]),
     (vocabularies.QUERIES.franchise_releases, [30, 100]),
+    (vocabularies.QUERIES.find_franchises, [["franchise-5"], ["franchise 000005"], [5]]),
+    (cms_vocabularies.OF["franchise"].word_places, [[5], ["franchise 000007"], ["franchise-9"]]),
+    (cms_episodes.QUERIES.episode_places, [[300], [300], [Decimal(2)]]),
+    (cms_episodes.QUERIES.episode_documents, [[300], True]),
+    (cms_episodes.QUERIES.living_releases, [[300]]),
+    (cms_rebuild.QUERIES.few_of_tag, [5, 2_000]),
+    (cms_rebuild.QUERIES.next_of_genre, [5, 0, 500]),
+    (cms_rebuild.QUERIES.next_of_tag, [5, 30_000, 500]),
+    (cms_rebuild.QUERIES.next_of_franchise, [30, 0, 500]),
+    (publishing.QUERIES.anything_due, []),
+    (publishing.QUERIES.lock_due, [100]),
 ]
 
 

@@ -23,7 +23,8 @@ from tests.running import Running, running
 pytestmark = ON_18
 PARTS = {
     "README.txt", "account.json", "favorites.json", "collections.json", "ratings.json", "ignores.json",
-    "progress.json", "subscriptions.json", "activity.json", "myanimelist.xml",
+    "progress.json", "subscriptions.json", "activity.json", "notifications.json", "notification_preferences.json",
+    "myanimelist.xml",
 }  # fmt: skip
 
 

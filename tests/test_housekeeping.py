@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ TABLES = {
     "idempotency_keys": "idempotency_keys",
     "dead_deliveries": "outbox_deliveries",
     "activity": "activity",
+    "stream_tickets": "stream_tickets",
+    "recommendation_rounds": "recommendation_rounds",
+    "revisions": "revisions",
+    "webhook_deliveries": "webhook_deliveries",
+    "webhooks": "webhooks",
 }
 # For each rule rows of which the first is over and the second is not. $1 is a user.
 ROWS: dict[str, str] = {
@@ -75,6 +81,28 @@ ROWS: dict[str, str] = {
         "insert into activity (actor_id, action_type, target_type, target_id, created_at)"
         " values ($1, 'rated', 'release', 1, now() - interval '366 days'),"
         " ($1, 'rated', 'release', 1, now() - interval '364 days')"
+    ),
+    "stream_tickets": (
+        "insert into stream_tickets (ticket_hash, user_id, expires_at)"
+        " values ('over', $1, now() - interval '1 second'), ('good', $1, now() + interval '30 seconds')"
+    ),
+    "recommendation_rounds": (
+        "insert into recommendation_rounds (day, after_user) values (current_date - 91, $1), (current_date - 89, $1)"
+    ),
+    "revisions": (
+        "insert into revisions (noun, entity_id, action, origin, actor_id, created_at)"
+        " values ('release', 1, 'created', 'cms', $1, now() - interval '2 years 1 day'),"
+        " ('release', 1, 'deleted', 'cms', $1, now() - interval '23 months')"
+    ),
+    "webhook_deliveries": (
+        "with hook as (insert into webhooks (url, salt, created_by) values ('', '', $1) returning id)"
+        " insert into webhook_deliveries (webhook_id, topic, entity, subject_id, status, finished_at)"
+        " select hook.id, 'ping', '', 1, 'succeeded', now() - make_interval(days => age)"
+        " from hook, (values (31), (29)) given (age)"
+    ),
+    "webhooks": (
+        "insert into webhooks (url, salt, created_by, deleted_at)"
+        " values ('', '', $1, now() - interval '31 days'), ('', '', $1, now() - interval '29 days')"
     ),
 }
 WITH_TOMBSTONES = [rule for rule in ROWS if rule.endswith("_tombstones")]
@@ -172,3 +200,19 @@ async def test_no_rule_reads_its_table_from_end_to_end(conn: Any, name: str) -> 
     await conn.execute("set enable_seqscan = off")
     plan = "\n".join(row[0] for row in await conn.fetch(f"explain {rule(name).text.replace('$1', '100')}"))
     assert f"Seq Scan on {TABLES[name]}" not in plan, plan
+
+
+async def test_what_waits_for_a_webhook_that_is_deleted_or_was_never_there_in_a_month_goes(
+    conn: Any, keeper: Housekeeping
+) -> None:
+    statement = """
+        with hook as (insert into webhooks (url, salt, deleted_at) values ('', '', $1) returning id)
+        insert into webhook_deliveries (webhook_id, topic, entity, subject_id, due_at)
+        select hook.id, 'ping', '', 1, now() - $2::interval from hook
+    """
+    await conn.execute(statement, None, timedelta(days=29))
+    await conn.execute(statement, None, timedelta(days=31))
+    await conn.execute(statement, datetime.now(UTC), timedelta())
+    await keeper.on_tick()
+    assert await conn.fetchval("select count(*) from webhook_deliveries") == 1
+    assert await conn.fetchval("select due_at > now() - interval '30 days' from webhook_deliveries")

@@ -19,8 +19,9 @@ from tests.http_fixture import ON_18, SHARED, event, shared_site
 from tests.running import Running
 
 ACTORS = {
-    "upkeep", "gauges", "housekeeping", "invalidations", "operations", "presence", "rate_limiter", "revocations",
-    "rollup", "trending", "view_buffer",
+    "dispatcher", "edits", "gauges", "housekeeping", "invalidations", "notification_keeper", "operations", "presence",
+    "publisher", "rate_limiter", "recommender", "revocations", "rollup", "stream_hub", "trending", "upkeep",
+    "view_buffer", "webhook_sender",
 }  # fmt: skip
 SAMPLE = re.compile(r"^(?P<name>[a-z_0-9]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

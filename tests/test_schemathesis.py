@@ -38,8 +38,13 @@ CHECKS = [
 EXAMPLES = 30
 # Where it is only about who asks: a refusal, or the same answer with other headers.
 FEW = 4
-# Whoever asks these is nobody afterwards; what comes then is only a refusal.
-ENDINGS = {"DELETE /api/v1/profile", "POST /api/v1/auth/logout", "POST /api/v1/auth/password/change"}
+# Whoever asks these is nobody afterwards, or somebody else is; what comes then is only a refusal.
+ENDINGS = {
+    "DELETE /api/v1/profile", "POST /api/v1/auth/logout", "POST /api/v1/auth/password/change",
+    "POST /api/v1/admin/users/{id}/sessions/revoke",
+}  # fmt: skip
+# What has no end: somebody who is let in would wait for it.
+ENDLESS = {"GET /api/v1/notifications/stream"}
 BOTH = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
@@ -68,7 +73,7 @@ def questions(route: Route) -> Iterator[Question]:
             yield Question(route.method, path, GenerationMode.POSITIVE, "user", FEW)
         return
     yield from (Question(route.method, path, mode, "", FEW) for mode in modes)
-    if f"{route.method} {path}" not in ENDINGS:
+    if f"{route.method} {path}" not in ENDINGS | ENDLESS:
         yield from (Question(route.method, path, mode, route.access, EXAMPLES) for mode in modes)
 
 

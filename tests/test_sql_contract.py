@@ -23,10 +23,17 @@ from sql import analytics, release_list
 from sql.query import load
 from sql.release_list import Choice, Filter
 from tests.sql_contract import CATALOGUE, NOTHING, VALUE
+from tests.sql_contract_admin import ADMIN
+from tests.sql_contract_cms import CMS
+from tests.sql_contract_mails import MAILS
+from tests.sql_contract_notifications import NOTIFICATIONS
+from tests.sql_contract_outwards import OUTWARDS
 from tests.sql_contract_people import PEOPLE
+from tests.sql_contract_webhooks import WEBHOOKS
+from tests.sql_contract_words import WORDS
 
 FOLDER = Path(sql.__file__).parent
-CONTRACT = CATALOGUE | PEOPLE
+CONTRACT = ADMIN | CATALOGUE | CMS | MAILS | NOTIFICATIONS | OUTWARDS | PEOPLE | WORDS | WEBHOOKS
 # What the driver makes of a PostgreSQL type.
 PYTHON: dict[str, type] = {
     "int2": int, "int4": int, "int8": int, "float4": float, "float8": float, "numeric": Decimal, "text": str,

@@ -16,7 +16,7 @@ from server.keys import DATABASE
 from server.schemas.subscriptions import Subscription, SubscriptionPage
 from sql import subscriptions
 from tests.conftest import Server
-from tests.http_fixture import SHARED, problem, shared_site
+from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.people import Person, person
 from tests.running import Running
 from tests.working import execute
@@ -223,6 +223,58 @@ async def test_an_account_that_is_gone_follows_nothing(conn: Any) -> None:
         await subscriptions.create(conn, 404, "genre", 1)
 
 
+async def test_a_refusal_leaves_no_trace(conn: Any) -> None:
+    await conn.execute("insert into genres (id, slug, name, name_key) values (1, 'a', 'A', 'a')")
+    await many(conn, 7, 0)
+    assert (await subscriptions.create(conn, 7, "genre", 1)).title == "A"
+    await conn.execute("update genres set deleted_at = now() where id = 1")
+    for user, kind, target, error in (
+        (7, "genre", 1, NotFound), (7, "genre", 2, NotFound), (8, "release", 1, NotFound), (404, "genre", 1, NotFound),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            await subscriptions.create(conn, user, kind, target)
+    await conn.execute("update genres set deleted_at = null where id = 1")
+    with pytest.raises(Conflict):
+        await subscriptions.create(conn, 7, "genre", 1)
+    counts = "select (select count(*) from outbox), (select sum(revision) from user_revisions)"
+    assert tuple(await conn.fetchrow(counts)) == (1, 1)
+
+
+async def test_of_two_at_the_bound_one_comes_in(conn: Any, dsn: str) -> None:
+    await conn.execute("insert into genres (id, slug, name, name_key) values (1, 'a', 'A', 'a'), (2, 'b', 'B', 'b')")
+    await many(conn, 7, 4_999)
+    other = await connect(dsn)
+    try:
+        made = await asyncio.gather(
+            subscriptions.create(conn, 7, "genre", 1), subscriptions.create(other, 7, "genre", 2),
+            return_exceptions=True,
+        )  # fmt: skip
+    finally:
+        await other.close()
+    assert sorted(type(one).__name__ for one in made) == ["Conflict", "Subscription"]
+    assert await conn.fetchval("select count(*) from subscriptions where user_id = 7 and deleted_at is null") == 5_000
+
+
+@on_18
+async def test_a_creation_is_one_statement_with_or_without_a_key_and_wakes_the_readers(site: Running) -> None:
+    who = await person(site)
+    rung: list[int] = []
+    bell = site.app[DATABASE].bell
+    bell.listeners.append(lambda: rung.append(1))
+    try:
+        with queries_seen() as names:
+            assert (await follow(site, who, "release", 3))[0] == 201
+        assert [name for name in names if "subscription" in name] == ["create_subscription"]
+        assert len(rung) == 1
+        status, made = await follow(site, who, "release", 6, **{"Idempotency-Key": "k"})
+        assert (status, await follow(site, who, "release", 6, **{"Idempotency-Key": "k"})) == (201, (201, made))
+        assert len(rung) == 2
+        assert (await follow(site, who, "release", 6))[0] == 409
+        assert len(rung) == 2
+    finally:
+        bell.listeners.pop()
+
+
 async def test_a_subscription_without_a_revision_is_deleted_all_the_same(conn: Any) -> None:
     await many(conn, 7, 1)
     mine = await conn.fetchval("select id from subscriptions where user_id = 7")
@@ -250,8 +302,6 @@ async def test_each_statement_finds_its_rows_by_an_index(conn: Any) -> None:
     await conn.execute("analyze")
     queries = subscriptions.QUERIES
     asked: list[tuple[Any, list[Any]]] = [
-        (queries.subscription_target, ["release", 5]),
-        (queries.count_active, [7, 5_000]),
         (queries.find_subscription, [5, 7]),
         (queries.raise_for_deletion, [5, 7]),
         (queries.delete_subscription, [5, 7, 1]),

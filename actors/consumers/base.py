@@ -9,7 +9,7 @@
 
 A `Courier` does things outside of the database. Its `deliver` holds no connection, may be called again for the same
 event after a crash, and is tried again with growing pauses until it succeeds or is given up.
-Add the class to the list in `server/app.py`; nothing else has to change.
+Add the class to the list in `server/crew.py`; nothing else has to change.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Consumer:
 
     name: ClassVar[str]
     topics: ClassVar[frozenset[str]]
+    # Events handled together; fewer where one of them may mean thousands of rows.
+    most: ClassVar[int] = 500
 
     async def handle(self, conn: Connection, events: Sequence[Delivered]) -> None:
         """Apply the events, in their order, in the transaction of `conn`. An error undoes all of them."""

@@ -1,4 +1,4 @@
-"""The eraser: what an erased account leaves outside of its transaction, files and views that were on their way."""
+"""The eraser: what an erased account leaves outside of its transaction: files, views and notifications on their way."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Eraser(Courier):
         self._files = files
 
     async def deliver(self, event: Delivered) -> None:
-        """Remove the files, make the views nobody's."""
+        """Remove the files, make the views nobody's, delete what was told meanwhile."""
         await asyncio.to_thread(self._remove, event.payload)
         async with self._database.transaction() as conn:
             await erasure.anonymise_views(conn, int(event.payload["user_id"]))
+            await erasure.forget_notifications(conn, int(event.payload["user_id"]))
 
     def _remove(self, left: Mapping[str, Any]) -> None:
         self._files.remove(left["files"])
@@ -36,7 +37,7 @@ class Eraser(Courier):
 
 
 class LateEraser(Eraser):
-    """Comes a minute later: by then no instance takes the account's tokens, and no buffer holds its views."""
+    """Comes a minute later: by then no instance takes the account's tokens, and nothing of it is on its way."""
 
     name = "late_eraser"
     delay: ClassVar[float] = 60.0

@@ -1,4 +1,7 @@
-"""What a kind of long work is: a class with a `kind` and a `run`, which may be run again from the start at any time."""
+"""What a kind of long work is: a class with a `kind` and a `run`, which may be run again from the start at any time.
+
+What must not be done twice is done in a transaction that also writes a checkpoint: `run` looks at the last one first.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from server.errors import Unavailable
 from server.files import Files, made_name
 from sql import operations
 from sql.operations import Operation, Standing
+from sql.query import Connection
 
 log = logging.getLogger("yojohan.operations")
 
@@ -31,8 +35,8 @@ class Progress:
     def __init__(self, database: Database, files: Files, operation: Operation) -> None:
         self.operation = operation
         self.files = files
-        self.done = 0
-        self.total = 0
+        self.done = operation.done
+        self.total = operation.total
         self.errors: list[Mapping[str, Any]] = []
         self.refused = 0
         # Whether somebody has asked the work to stop; `advance` raises Stopped from then on.
@@ -41,6 +45,8 @@ class Progress:
         self.lost = False
         # What the work made, relative to DATA_DIR.
         self.product: str | None = None
+        # What came of it so far; shown where it is cancelled or fails midway.
+        self.result: dict[str, Any] = {}
         self._database = database
         self._written = monotonic()
 
@@ -56,11 +62,25 @@ class Progress:
         if self.cancelled:
             raise Stopped
 
-    def refuse(self, row: int, detail: str) -> None:
+    async def checkpoint(
+        self, conn: Connection, value: Mapping[str, Any], done: int | None = None, *, to_the_end: bool = False
+    ) -> None:
+        """Write down what is done, as the last statement of the transaction that does it.
+
+        Stopped if this attempt is no longer ours or (unless it has to go on `to_the_end`) if it has been cancelled:
+        the caller rolls back what it did. The next attempt finds `value` as `operation.checkpoint`.
+        """
+        self.done = self.done if done is None else done
+        if not await operations.checkpoint(conn, self.standing, value, to_the_end=to_the_end):
+            self.cancelled = True
+            raise Stopped
+        self._written = monotonic()
+
+    def refuse(self, row: int | None, detail: str, **more: str) -> None:
         """A row could not be taken, and why. All are counted, the first hundred are told."""
         self.refused += 1
         if len(self.errors) < MOST_ERRORS:
-            self.errors.append({"row": row, "detail": detail})
+            self.errors.append({"row": row, "detail": detail, **more})
 
     def make(self, suffix: str) -> Path:
         """Where to write the file that this work makes; it is kept if `run` returns, removed otherwise."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, localtime, make_msgid, parseaddr
 from types import ModuleType
 from typing import Any, Protocol
@@ -27,8 +28,7 @@ SEND_TIMEOUT = 15.0
 LOOK_TIMEOUT = 2.5
 # An outcome older than this many seconds says nothing about now.
 OUTCOME_HOLDS = 60.0
-# Every mail server takes seven bits; letters beyond them are encoded.
-SEVEN_BIT = SMTP.clone(cte_type="7bit")
+NO_HEADERS: Mapping[str, str] = {}
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 
 
@@ -40,13 +40,40 @@ class MailDeferred(Exception):
     """The mail server is there, but will not take this mail now"""
 
 
+class MailDisliked(MailDeferred):
+    """The mail server is there, but will not take this text, now or later"""
+
+
+class WholeAddresses(EmailPolicy):
+    """Seven bits, which every mail server takes, and lines as SMTP has them. An address in a header stays in one piece:
+    the standard library would write a long one in encoded words, which nobody takes for an address there."""
+
+    def fold(self, name: str, value: str) -> str:
+        """The header as text."""
+        return f"{name}: {value}{self.linesep}" if name == "List-Unsubscribe" else super().fold(name, value)
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """The header as bytes."""
+        return self.fold(name, value).encode() if name == "List-Unsubscribe" else super().fold_binary(name, value)
+
+
+POLICY = WholeAddresses(linesep="\r\n", cte_type="7bit")
+
+
 class Mailer(Protocol):
     """What sends mail."""
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Send plain text to one address.
+    @property
+    def resting(self) -> bool:
+        """Whether the server has just failed so often that it is left alone for a while."""
 
-        MailRefused if that address takes none, MailDeferred if it may later, Unavailable if the server is away.
+    async def send(
+        self, to: str, subject: str, text: str, html: str = "", headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        """Send a mail to one address: plain text, and the same as HTML where there is one.
+
+        MailRefused if that address takes none, MailDeferred if it may later (MailDisliked: if not with this text),
+        Unavailable if the server is away. Whoever calls again after the latter may send it twice.
         """
 
     async def works(self) -> bool:
@@ -82,21 +109,33 @@ def ascii_address(address: str) -> str:
     return f"{local}@{domain.encode('idna').decode()}"
 
 
-def compose(sender: str, to: str, subject: str, text: str) -> EmailMessage:
-    """The message. MailRefused if the address is not exactly one, or the subject holds a line break."""
-    message = EmailMessage(policy=SEVEN_BIT)
+def domain_of(sender: str) -> str:
+    """The domain of the address in a From header."""
+    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+
+
+def compose(
+    sender: str, to: str, subject: str, text: str, html: str = "", headers: Mapping[str, str] = NO_HEADERS
+) -> EmailMessage:
+    """The message. MailRefused if the address is not exactly one, or the subject or a header holds a line break."""
+    message = EmailMessage(policy=POLICY)
     try:
         # An address that is parsed as one cannot hold a second one, or another header.
         message["To"] = Address(addr_spec=ascii_address(to))
         message["From"] = sender
         message["Subject"] = subject
+        for name, value in headers.items():
+            message[name] = value
     except (MessageError, ValueError, IndexError):
         raise MailRefused("The address or the subject does not fit into a header.") from None
     message["Date"] = format_datetime(localtime())
-    message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or "localhost")
+    if "Message-ID" not in message:
+        message["Message-ID"] = make_msgid(domain=domain_of(sender))
     # Nobody's holiday should answer this.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
+    if html:
+        message.add_alternative(html, subtype="html")
     return message
 
 
@@ -109,14 +148,20 @@ class Smtp:
         self._sender = settings.mail_from
         self._library = library
 
-    async def send(self, to: str, subject: str, text: str) -> None:
+    @property
+    def resting(self) -> bool:
+        """Whether the server has just failed so often that it is left alone for a while."""
+        return self.breaker.open
+
+    async def send(
+        self, to: str, subject: str, text: str, html: str = "", headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
         """Send it, unless the server has just failed several times in a row."""
-        message = compose(self._sender, to, subject, text)
+        message = compose(self._sender, to, subject, text, html, headers)
         self.breaker.check()
         library = self._library
         try:
-            async with asyncio.timeout(SEND_TIMEOUT), self._connection(SEND_TIMEOUT) as smtp:
-                await smtp.send_message(message, sender=parseaddr(self._sender)[1], recipients=[ascii_address(to)])
+            await self._hand_over(message, ascii_address(to))
         except library.SMTPRecipientsRefused as error:
             # The server is there and talks to us.
             self.breaker.succeeded()
@@ -124,13 +169,32 @@ class Smtp:
                 raise MailRefused("The mail server does not take mail to this address.") from None
             raise MailDeferred("The mail server does not take mail to this address now.") from error
         except (library.SMTPSenderRefused, library.SMTPDataError) as error:
-            # What it does not like is the sender or the text, and these are the same in all mails.
+            # What it does not like is most likely the same in all mails.
             self.breaker.failed()
-            raise MailDeferred("The mail server does not take our mail.") from error
+            kind = MailDisliked if isinstance(error, library.SMTPDataError) and _for_good(error) else MailDeferred
+            raise kind("The mail server does not take our mail.") from error
         except (library.SMTPException, OSError, ssl.SSLError, ValueError) as error:
             self.breaker.failed()
             raise Unavailable("The mail server is away.", retry_after=30) from error
         self.breaker.succeeded()
+
+    async def _hand_over(self, message: EmailMessage, to: str) -> None:
+        accepted = False
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT), self._connection(SEND_TIMEOUT) as smtp:
+                utf8 = not to.isascii()
+                if utf8:
+                    await smtp.ehlo()
+                    if not smtp.supports_extension("smtputf8"):
+                        raise MailRefused("The mail server takes no mail to an address in other letters.")
+                content = message.as_bytes(policy=POLICY.clone(utf8=utf8))
+                options = ["SMTPUTF8"] if utf8 else []
+                await smtp.sendmail(parseaddr(self._sender)[1], [to], content, mail_options=options)
+                accepted = True
+        except (self._library.SMTPException, OSError):
+            # It has the mail: that it fails to say goodbye must not send it again.
+            if not accepted:
+                raise
 
     async def works(self) -> bool:
         """The last outcome; where that is old, whether the server greets us and takes our password."""
@@ -157,7 +221,7 @@ class Smtp:
 
 
 def _for_good(refusal: object) -> bool:
-    """Whether the answer to the recipient is final: 5xx, but not 5.7 (policy: that is between the servers)."""
+    """Whether the answer is final: 5xx, but not 5.7 (policy: that is between the servers)."""
     code, text = getattr(refusal, "code", 0), str(getattr(refusal, "message", ""))
     return 500 <= code < 600 and not text.startswith("5.7.")
 

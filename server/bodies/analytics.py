@@ -30,7 +30,7 @@ def wanted_by(query: AnalyticsQuery, now: datetime) -> ViewsWanted:
     """The span in whole hours or days. Without `from` and `to`: the last 30 days and today."""
     hourly = query.interval == "hour"
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = _floor(_moment(query.from_, "/from"), hourly) if query.from_ else today - timedelta(days=DEFAULT_DAYS)
+    start = _floor(moment(query.from_, "/from"), hourly) if query.from_ else today - timedelta(days=DEFAULT_DAYS)
     stop = _stop(query.to, hourly) if query.to else today + timedelta(days=1)
     if stop <= start or stop - start > timedelta(days=LONGEST_DAYS):
         raise Unprocessable(
@@ -41,15 +41,16 @@ def wanted_by(query: AnalyticsQuery, now: datetime) -> ViewsWanted:
     )
 
 
-def _moment(text: str, pointer: str) -> datetime:
+def moment(text: str, pointer: str) -> datetime:
+    """What a parameter means by a day or a moment, in UTC."""
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        said = datetime.fromisoformat(text)
+        said = said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unprocessable("Some parameters do not fit.", faults=[Fault(pointer, "Is not a day or moment.")]) from None
-    if not 1970 <= moment.year <= 2200:
+    if not 1970 <= said.year <= 2200:
         raise Unprocessable("Some parameters do not fit.", faults=[Fault(pointer, "From 1970 to 2200.")])
-    return moment
+    return said
 
 
 def _floor(moment: datetime, hourly: bool) -> datetime:
@@ -60,13 +61,17 @@ def _floor(moment: datetime, hourly: bool) -> datetime:
     )
 
 
+def stop_of(text: str) -> datetime:
+    """Where a span ends that goes to this moment, or takes this day in."""
+    said = moment(text, "/to")
+    return said + timedelta(days=1) if len(text) == len("2026-01-01") else said
+
+
 def _stop(text: str, hourly: bool) -> datetime:
-    moment = _moment(text, "/to")
-    if len(text) == len("2026-01-01"):
-        return moment + timedelta(days=1)
-    floor = _floor(moment, hourly)
+    stop = stop_of(text)
+    floor = _floor(stop, hourly)
     # A moment inside an hour (a day) takes that hour (day) in.
-    return floor if floor == moment else floor + (timedelta(hours=1) if hourly else timedelta(days=1))
+    return floor if floor == stop else floor + (timedelta(hours=1) if hourly else timedelta(days=1))
 
 
 async def views(database: Database, query: AnalyticsQuery, wanted: ViewsWanted, base: str, *, as_csv: bool) -> bytes:

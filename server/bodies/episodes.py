@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 
 from server.bodies.releases import known
+from server.cache import Tagged
 from server.database import Database
 from server.errors import Fault, NotFound, Unprocessable
 from server.http.answer import page_body
 from server.http.paging import links_of, offset_of
+from server.rules import cache_tags
 from server.schemas.queries import PageQuery, ScheduleQuery
 from sql import episodes
 from sql.episodes import Airing
@@ -21,22 +23,22 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 MOST_IN_A_WEEK = 2000
 
 
-async def of_release(database: Database, id_or_slug: str, query: PageQuery, base: str) -> bytes:
-    """A page of a release's episodes by ordinal."""
+async def of_release(database: Database, id_or_slug: str, query: PageQuery, base: str) -> Tagged:
+    """A page of a release's episodes by ordinal, tagged with the release."""
     async with database.connection() as conn:
         release_id = await known(conn, id_or_slug)
         count, rows = await episodes.of_release(conn, release_id, query.limit, offset_of(query))
     following, before = links_of(base, query, count)
-    return page_body(count, following, before, rows)
+    return Tagged(page_body(count, following, before, rows), (cache_tags.release(release_id),))
 
 
-async def one(database: Database, episode_id: int) -> bytes:
-    """An episode by id."""
+async def one(database: Database, episode_id: int) -> Tagged:
+    """An episode by id, tagged with its release."""
     async with database.connection() as conn:
         found = await episodes.get(conn, episode_id)
     if found is None:
         raise NotFound("There is no such episode.")
-    return found.encode()
+    return Tagged(found.episode.encode(), (cache_tags.release(found.release_id),))
 
 
 def zone(name: str) -> ZoneInfo:

@@ -7,13 +7,14 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from server.cache import Tagged
 from server.database import Database
 from server.errors import NotFound
 from server.http.answer import link, links, page_body
 from server.http.paging import links_of, offset_of
 from server.http.parse import DEEPEST
 from server.loader import Loader
-from server.rules import cursors
+from server.rules import cache_tags, cursors
 from server.schemas.queries import LatestQuery, PageQuery, RandomQuery, ReleaseFilters, ReleasesQuery
 from sql import release_list, releases, vocabularies
 from sql.query import Connection
@@ -88,15 +89,15 @@ async def one(loader: ReleaseLoader, release_id: int) -> bytes:
     return found
 
 
-async def one_by_slug(database: Database, slug: str) -> bytes:
-    """A release by its slug."""
+async def one_by_slug(database: Database, slug: str) -> Tagged:
+    """A release by its slug, tagged with its id: whoever changes it need not know the names it is cached under."""
     if "\x00" in slug:
         raise NotFound("There is no such release.")
     async with database.connection() as conn:
         found = await releases.get_by_slug(conn, slug)
     if found is None:
         raise NotFound("There is no such release.")
-    return found.release.encode()
+    return Tagged(found.release.encode(), (cache_tags.release(found.id),))
 
 
 async def successor(database: Database, slug: str) -> str | None:

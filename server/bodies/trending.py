@@ -12,6 +12,7 @@ from server.database import Database
 from server.errors import Unavailable
 from server.events import PERIODS, Period, Trends
 from server.http.answer import links
+from server.rules.cache_tags import RELEASES
 from server.schemas.queries import TrendingQuery
 from sql import trends as sql
 
@@ -73,4 +74,4 @@ async def warm(cache: ResponseCache, policy: Policy, database: Database, trends:
     cache.drop([TAG])
     for period in PERIODS:
         query = TrendingQuery(period=period)
-        await cache.fetch(key(query), partial(page, database, trends, query, base), policy, (TAG, "releases"))
+        await cache.fetch(key(query), partial(page, database, trends, query, base), policy, (TAG, RELEASES))

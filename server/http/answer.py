@@ -76,6 +76,13 @@ def send(request: web.BaseRequest, cache: ResponseCache, entry: Entry, how: str)
     return answer
 
 
+def same(header: str | None, etag: str) -> bool:
+    """Whether If-None-Match names this tag (weak comparison), or any."""
+    if not header:
+        return False
+    return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
+
+
 def matches(header: str, entry: Entry) -> bool:
     """If-None-Match (RFC 9110, 13.1.2): weak comparison; either encoding of the same body counts."""
     if header in (entry.etag, entry.gzip_etag) or header.strip() == "*":

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -20,10 +21,11 @@ from server.errors import BodyTooLarge, DeadlineExceeded, YojohanError
 from server.http import problems, quotas
 from server.http.answer import Answer, send
 from server.http.client import ClientAddress
-from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, REFUSED, charge, client_key, refusal
+from server.http.guard import ADDRESS, CHARGES, PERSONAL, PRINCIPAL, REFUSED, charge, client_key, refusal
 from server.http.parse import LARGEST_BODY
+from server.http.route import Route
 from server.http.uploads import LARGEST_UPLOAD
-from server.identity import Identities
+from server.identity import Identities, Principal
 from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Metrics, RouteStats
@@ -37,11 +39,13 @@ LONGEST_TARGET = 500
 MOST_TARGETS = 8192
 WITH_BODY = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
 Serve = Callable[[Any], Awaitable[web.StreamResponse]]
+# Answers from memory whoever may ask at all; None: the long way has to.
+AtOnce = Callable[[Principal], Answer | None]
 # Methods a page may use, and what it may send and read.
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
     "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID"
+        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
     ),
     "Access-Control-Max-Age": "7200",
 }
@@ -86,6 +90,11 @@ class Edge:
         self._general = general if general.quota else None
         self._unmatched = metrics.route("*", "unmatched")
         self._targets: dict[str, tuple[Hashable, RouteStats]] = {}
+        self._personal: dict[str, tuple[Route, AtOnce, RouteStats]] = {}
+
+    def answer_at_once(self, route: Route, answer: AtOnce, stats: RouteStats) -> None:
+        """Give a personal GET without parameters the short way, too; its `answer` must be the handler's own."""
+        self._personal[route.path] = (route, answer, stats)
 
     def front(self, application: Serve) -> Serve:
         """The way in: everything the application raises is answered here, too."""
@@ -99,6 +108,11 @@ class Edge:
                     response = send(request, self._cache, entry, "hit")
                     self._finish(request, response, known[1], self._request_id(request), started)
                     return response
+                if known is None and (personal := self._personal.get(request.raw_path)) is not None:
+                    answer = self._at_once(request, *personal)
+                    if answer is not None:
+                        self._finish(request, answer, personal[2], self._request_id(request), started)
+                        return answer
             return await self._serve(request, application, started)
 
         return front
@@ -112,6 +126,25 @@ class Edge:
             if who is None:
                 return False
             request[PRINCIPAL] = who
+        return self._charge(request, who, stats)
+
+    def _at_once(self, request: web.Request, route: Route, answer: AtOnce, stats: RouteStats) -> Answer | None:
+        """A personal answer for somebody known who may have it; None if the long way has to answer."""
+        header = request.headers.get("Authorization")
+        who = self._identities.known(header) if header is not None else None
+        if who is None or (who.scopes is not None and route.needed_scope not in who.scopes):
+            return None
+        response = answer(who)
+        if response is None:
+            return None
+        request[PRINCIPAL] = who
+        if not self._charge(request, who, stats):
+            return None
+        response.headers["Cache-Control"] = PERSONAL
+        response.cache = "hit"
+        return response
+
+    def _charge(self, request: web.Request, who: Principal | None, stats: RouteStats) -> bool:
         if self._general is None or not stats.route.startswith(LIMITED):
             return True
         if who is None:
@@ -227,6 +260,31 @@ class Edge:
     def _finish(
         self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str, started: float
     ) -> None:
+        seconds = perf_counter() - started
+        if response.prepared:
+            # A stream: it was dressed and counted when it began, and how long it lasted is no time to an answer.
+            request_id = response.headers["X-Request-ID"]
+        else:
+            self._dress(request, response, request_id)
+            stats.observe(response.status, seconds)
+        if not self._log.enabled:
+            return
+        body = getattr(response, "body", None)
+        self._log.line(
+            request_id,
+            who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
+            request.method,
+            stats.route if stats.secret else request.path[:LONGEST_LOGGED_PATH],
+            stats.route,
+            response.status,
+            seconds,
+            len(body) if isinstance(body, bytes) and request.method != hdrs.METH_HEAD else 0,
+            getattr(response, "cache", "none"),
+            self._clients.for_log(self._clients.of(request)),
+        )
+
+    def _dress(self, request: web.BaseRequest, response: web.StreamResponse, request_id: str) -> None:
+        """The headers of every answer."""
         headers = response.headers
         headers["X-Request-ID"] = request_id
         headers["Server"] = "Yojohan"
@@ -235,23 +293,18 @@ class Edge:
         if CHARGES in request and not headers.get("Cache-Control", "").startswith("public"):
             charges: list[Charge] = request[CHARGES]
             headers.update(quotas.headers(charges))
-        seconds = perf_counter() - started
-        stats.observe(response.status, seconds)
-        if not self._log.enabled:
-            return
-        body = getattr(response, "body", None)
-        self._log.line(
-            request_id,
-            who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
-            request.method,
-            request.path[:LONGEST_LOGGED_PATH],
-            stats.route,
-            response.status,
-            seconds,
-            len(body) if isinstance(body, bytes) and request.method != hdrs.METH_HEAD else 0,
-            getattr(response, "cache", "none"),
-            self._clients.for_log(self._clients.of(request)),
-        )
+
+    @contextmanager
+    def streaming(self, request: web.Request, response: web.StreamResponse, started: float) -> Iterator[None]:
+        """Around an answer that goes on for long: entered before its headers go, and counted there as answered."""
+        self._dress(request, response, self._request_id(request))
+        stats = self.routes.get(request.match_info.route, self._unmatched)
+        stats.observe(response.status, perf_counter() - started)
+        self._metrics.in_flight -= 1
+        try:
+            yield
+        finally:
+            self._metrics.in_flight += 1
 
     def _allow_origin(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
         origin = request.headers.get("Origin")

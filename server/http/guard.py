@@ -18,6 +18,8 @@ REFUSED = web.RequestKey("refused", YojohanError)
 # What rate policies said of this request, for the headers of its answer.
 CHARGES = web.RequestKey("charges", list[Charge])
 ADDRESS = web.RequestKey("address", str)
+# What caches are told of an answer for one person's eyes.
+PERSONAL = "private, no-store"
 
 
 def principal(request: web.BaseRequest) -> Principal:
@@ -91,13 +93,13 @@ def guard(route: Route, meter: Meter) -> Handler:
             charged.append((limit, client_key if limit.by == "client" else _by_address))
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        if route.access != "open":
+        if route.access != "open" and not (route.by_ticket and request.query.get("ticket")):
             check(request, route)
         for limit, key in charged:
             charge(request, meter, limit, key(request))
         answer = await handler(request)
         if route.personal:
-            answer.headers["Cache-Control"] = "private, no-store"
+            answer.headers["Cache-Control"] = PERSONAL
         return answer
 
     return guarded

@@ -33,15 +33,17 @@ KEPT_HEADERS = ("Content-Type", "Location")
 NEVER_KEPT = (401, 429)
 
 
-async def once(request: web.Request, body: bytes, effect: Effect) -> Answer:
+async def once(request: web.Request, body: bytes, effect: Effect, *, single: bool = False) -> Answer:
     """Run the effect in a transaction and answer with what it returns; with an Idempotency-Key, at most once.
 
     `body` is the request's body as it came. The effect runs after everything that can be checked without the database,
-    and must not keep anything outside of the transaction.
+    and must not keep anything outside of the transaction. A `single` effect is one statement: where no key has to be
+    kept with it, it needs no transaction around it.
     """
     call = _call(request)
     if call is None:
-        async with request.app[DATABASE].transaction() as conn:
+        database = request.app[DATABASE]
+        async with database.single() if single else database.transaction() as conn:
             return await effect(conn)
     body_hash = sha256(body).digest()
     async with request.app[DATABASE].transaction() as conn:

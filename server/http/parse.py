@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -100,7 +101,9 @@ def query(request: web.Request, wanted: type[S]) -> S:
     """The query parameters as a `wanted`; a field of a list type may be repeated or comma-separated."""
     given = request.query
     if not given:
-        return wanted()
+        # Only a structure with a field that has to be there refuses this: then all of them are told below.
+        with suppress(TypeError):
+            return wanted()
     values: dict[str, Any] = {}
     for item in fields(wanted):
         name = item.encode_name

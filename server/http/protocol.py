@@ -6,6 +6,8 @@ version is pinned by hash, and tests fail if either stops working.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
@@ -16,8 +18,15 @@ from server.http.edge import Edge
 class Protocol(RequestHandler):
     """One connection. What the parser refuses is answered as a problem document, counted, and the connection closed."""
 
-    __slots__ = ("edge",)
+    __slots__ = ("edge", "lost")
     edge: Edge
+    # Told once the connection is gone: whoever waits for something else than the client's next bytes hears it only so.
+    lost: Callable[[], None]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone."""
+        super().connection_lost(exc)
+        self.lost()
 
     def handle_error(
         self,
@@ -36,6 +45,17 @@ class Protocol(RequestHandler):
         return answer
 
 
+def _nobody() -> None:
+    """Nobody waits."""
+
+
+def when_lost(request: web.Request, told: Callable[[], None]) -> None:
+    """Have `told` called as soon as the request's connection is gone. For the connection's last request."""
+    protocol = request.protocol
+    assert isinstance(protocol, Protocol)
+    protocol.lost = told
+
+
 class Server(web.Server):
     """Makes a Protocol for each connection."""
 
@@ -48,4 +68,5 @@ class Server(web.Server):
         """The protocol factory of the listening socket."""
         protocol = Protocol(self, loop=self._loop, **self._kwargs)
         protocol.edge = self.edge
+        protocol.lost = _nobody
         return protocol

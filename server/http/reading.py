@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 
 from aiohttp import web
 
+from server.cache import Load
 from server.http.answer import JSON, Answer, cached
 from server.keys import CACHE, POLICIES, SETTINGS
 
@@ -20,7 +21,7 @@ async def answer(
     policy: str,
     key: Hashable,
     tags: tuple[str, ...],
-    load: Callable[[], Awaitable[bytes]],
+    load: Load,
     content_type: str = JSON,
     *,
     negotiated: bool = False,

@@ -43,6 +43,8 @@ class Route:
     cached: bool = False
     # A POST that creates, through `server.http.idempotency.once`.
     idempotent: bool = False
+    # A one-time `ticket` in its query may stand for an access token, which the handler then looks at.
+    by_ticket: bool = False
     # The types of file it takes as its body, up to 20 MiB; empty where the body is JSON.
     upload: tuple[str, ...] = ()
     example: Any = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from msgspec import UNSET
 
 from server.importing.drafts import Row
 from server.importing.planning import Fate, SourceFormat, gather, lasting_claims, plan
+from server.rules import cache_tags
 from server.rules.slugs import slug_of
 from server.schemas.catalogue import EpisodeDraft, ReleaseDraft
 from sql import imports, outbox
@@ -41,24 +44,42 @@ class Changes(NamedTuple):
         """Every release whose document has to be written anew."""
         return self.releases | {release_id for release_id, _ in self.episodes}
 
+    def of(self, ids: set[int]) -> Changes:
+        """Those of these releases."""
+        return Changes(self.releases & ids, [pair for pair in self.episodes if pair[0] in ids])
+
 
 # Ids in one event of the outbox.
 MOST_TOLD = 500
+# Rows that are merged without looking at statistics first.
+FEW = 500
 
 Vocabulary = dict[str, dict[str, int]]
+Planned = Callable[[Connection, list[Fate]], Awaitable[None]]
 
 
 async def merge(
-    conn: Connection, run: UUID, source: SourceFormat, rows: Sequence[Row], *, dry_run: bool, news: bool
+    conn: Connection,
+    run: UUID,
+    source: SourceFormat,
+    rows: Sequence[Row],
+    *,
+    dry_run: bool,
+    news: bool,
+    planned: Planned | None = None,
+    lists: bool = True,
 ) -> Merged:
     """Merge a batch inside the caller's transaction.
 
     After it an `update` that changed nothing is `unchanged`, and each fate but a skipped one has its release. Without
-    `news` nobody is told of new releases: they fill an empty catalogue.
+    `news` nobody is told of new releases: they fill an empty catalogue. `planned` is shown the fates before anything is
+    written, and may turn some into skips. Without `lists` caches keep lists of releases: the caller tells them later.
     """
     await imports.lock(conn)
     knowledge = await gather(conn, run, source, rows, dry_run=dry_run)
     fates = plan(source, rows, knowledge)
+    if planned is not None:
+        await planned(conn, fates)
     fresh = [fate for fate in fates if fate.action in ("create", "update")]
     if fresh:
         vocabulary = await resolve_names(conn, fresh)
@@ -68,8 +89,9 @@ async def merge(
         said = [(fate.row.source_key, fate.release_id, fate.row.content_hash) for fate in fresh]
         await imports.remember(conn, source.name, said, only_key=source.authoritative)
         added = [fate.release_id for fate in created]
-        await publish(conn, added, changes.documents)
-        await outbox.publish(conn, catalogue_events(added if news else [], changes))
+        await publish(conn, added, changes.documents, lists=lists)
+        shown = await imports.visible_releases(conn, list(changes.documents)) if changes.documents else set()
+        await outbox.publish(conn, catalogue_events(added if news else [], changes.of(shown)))
     return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []))
 
 
@@ -94,7 +116,14 @@ async def create(conn: Connection, fates: Sequence[Fate], vocabulary: Vocabulary
     for fate, release_id in zip(fates, await imports.new_release_ids(conn, len(fates)), strict=True):
         fate.release_id = release_id
     slugs = await imports.free_slugs(conn, {fate.release_id: fate.row.slug for fate in fates})
-    await imports.copy(conn, "releases", (new_release(fate, slugs[fate.release_id], vocabulary) for fate in fates))
+    await insert(conn, fates, (new_release(fate, slugs[fate.release_id], vocabulary) for fate in fates))
+
+
+async def insert(
+    conn: Connection, fates: Sequence[Fate], rows: Iterable[tuple[Any, ...]], more_columns: tuple[str, ...] = ()
+) -> None:
+    """Write new releases, which have their ids, and everything of them; `rows` are those of `releases`."""
+    await imports.copy(conn, "releases", rows, more_columns)
     await imports.copy(conn, "release_titles", flat(fates, titles_of))
     await imports.copy(conn, "release_synonyms", flat(fates, synonyms_of))
     await imports.copy(conn, "external_ids", flat(fates, external_ids_of))
@@ -108,18 +137,28 @@ async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], 
         return Changes(set(), [])
     wanted = {fate.release_id: fate.row.slug for fate in fates if source.authoritative and fate.row.draft.slug}
     changed = await imports.change_slugs(conn, await imports.free_slugs(conn, wanted)) if wanted else set()
-    staged = (staged_release(source, fate, vocabulary) for fate in fates)
-    await imports.copy(conn, "import_releases", staged)
-    await imports.copy(conn, "import_titles", flat(fates, titles_of))
-    await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
-    await imports.copy(conn, "import_episodes", flat(fates, episodes_of))
-    merged = await imports.merge_staged(conn)
+    said = [said_bits(fate.row.draft, empty_counts=source.authoritative) for fate in fates]
+    merged = await merge_said(conn, fates, said, vocabulary, replaces=source.authoritative)
     changes = Changes(changed | merged.changed, merged.episodes)
     stirred = changes.documents | merged.moved
     for fate in fates:
         if fate.release_id not in stirred:
             fate.action = "unchanged"
     return changes
+
+
+async def merge_said(
+    conn: Connection, fates: Sequence[Fate], said: Sequence[int], vocabulary: Vocabulary, *, replaces: bool
+) -> imports.Merged:
+    """Merge what rows say, `said` in bits, into releases that are there; with `replaces` it takes the place of all."""
+    staged = (
+        staged_release(fate, bits, vocabulary, replaces=replaces) for fate, bits in zip(fates, said, strict=True)
+    )
+    await imports.copy(conn, "import_releases", staged)
+    await imports.copy(conn, "import_titles", flat(fates, titles_of))
+    await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
+    await imports.copy(conn, "import_episodes", flat(fates, episodes_of))
+    return await imports.merge_staged(conn, reduce(or_, said, 0), many=len(fates) > FEW)
 
 
 def catalogue_events(added: Sequence[int], changes: Changes) -> list[Event]:
@@ -139,13 +178,15 @@ def catalogue_events(added: Sequence[int], changes: Changes) -> list[Event]:
     ]
 
 
-async def publish(conn: Connection, created: Sequence[int], changed: set[int]) -> None:
+async def publish(conn: Connection, created: Sequence[int], changed: set[int], *, lists: bool = True) -> None:
     """Stamp what changed, write the documents, tell the servers."""
     if changed:
         await imports.touch(conn, list(changed))
     if created or changed:
         await imports.build_documents(conn, [*created, *changed])
-        await imports.invalidate(conn)
+        # By its id a release reaches every answer about it alone, its episodes and its slugs included.
+        stale = cache_tags.changed(changed)
+        await imports.invalidate(conn, stale if lists else stale - {cache_tags.RELEASES})
 
 
 def flat(fates: Sequence[Fate], rows_of: Callable[[Fate], Iterator[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
@@ -163,14 +204,14 @@ def new_release(fate: Fate, slug: str, vocabulary: Vocabulary) -> tuple[Any, ...
     )  # fmt: skip
 
 
-def staged_release(source: SourceFormat, fate: Fate, vocabulary: Vocabulary) -> tuple[Any, ...]:
+def staged_release(fate: Fate, said: int, vocabulary: Vocabulary, *, replaces: bool) -> tuple[Any, ...]:
     """A row of `import_releases`: what is not said is null and its bit is off."""
     draft = fate.row.draft
     return (
-        fate.release_id, said_bits(draft, empty_counts=source.authoritative), source.authoritative, draft.title,
-        fate.row.sort_title, draft.synopsis or "", draft.type or None, draft.status or None, draft.season or None,
-        draft.year or None, draft.age_rating or None, said_or_none(draft.episodes_total),
-        *vocabulary_ids(fate.row, vocabulary), draft.synonyms or [], draft.popularity or 0,
+        fate.release_id, said, replaces, draft.title, fate.row.sort_title, draft.synopsis or "", draft.type or None,
+        draft.status or None, draft.season or None, draft.year or None, draft.age_rating or None,
+        said_or_none(draft.episodes_total), *vocabulary_ids(fate.row, vocabulary), draft.synonyms or [],
+        draft.popularity or 0,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ TargetType = Literal["release", "episode", "genre", "franchise", "user"]
 ACTION_TYPES: tuple[str, ...] = get_args(ActionType)
 # The same act on the same target within this time is one.
 COLLAPSE = timedelta(seconds=5)
-# What is shown of a target that is gone or hidden; genres and franchises are never hidden.
+# What is shown of a target that is gone or hidden.
 GONE = {
     "release": "a release that is no longer here",
     "episode": "an episode that is no longer here",

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from server.schemas.answers import Page
 from server.schemas.queries import Limit, PageNumber
@@ -33,6 +33,8 @@ class OperationError(Struct, frozen=True, kw_only=True):
 
     row: Annotated[int | None, Meta(description="Which row it is about; null where it is about the whole.")]
     detail: Annotated[str, Meta(description="What is wrong, for a reader.")]
+    field: Annotated[str, Meta(description="Which field of the row, where it is about one.")] | UnsetType = UNSET
+    code: Annotated[str, Meta(description="As in problem documents, where it has one.")] | UnsetType = UNSET
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         Meta(description="`succeeded`, `failed` and `cancelled` are final."),
     ]
     progress: OperationProgress
+    percent: Annotated[int, Meta(ge=0, le=100, description="100 once it has succeeded, at most 99 before.")]
     errors: Annotated[
         list[OperationError],
         Meta(max_length=101, description="The first hundred rows that were refused, and why the whole failed, if so."),
@@ -66,6 +69,7 @@ OPERATION: dict[str, Any] = {
     "kind": "export",
     "status": "succeeded",
     "progress": {"done": 1280, "total": 1280},
+    "percent": 100,
     "errors": [],
     "result": {"bytes": 48_213},
     "download": "/api/v1/operations/3f0c2b9e-54a7-4c53-8f0e-0d8a3c6f9b21/download",

@@ -40,7 +40,7 @@ def _one_of(words: Any) -> str:
     return f"^!?({'|'.join(re.escape(word) for word in get_args(words))})$(?!\n)"
 
 
-def _moment(text: str | None) -> str | None:
+def one_form(text: str | None) -> str | None:
     """A day as it is; a moment with its T, and with the plus that an address turns into a space."""
     if text is None or len(text) == len("2026-01-01"):
         return text
@@ -162,8 +162,8 @@ class AnalyticsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         """Writes moments in the one form that `datetime.fromisoformat` takes, whatever the address made of them."""
-        force_setattr(self, "from_", _moment(self.from_))
-        force_setattr(self, "to", _moment(self.to))
+        force_setattr(self, "from_", one_form(self.from_))
+        force_setattr(self, "to", one_form(self.to))
 
 
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,8 @@ alter table operations
     add column shared boolean not null default false;
 create unique index operations_by_seq on operations (seq);
 create index operations_open_by_seq on operations (seq) where status in ('queued', 'running');
-create index operations_open_entities on operations using gin (entities) where status in ('queued', 'running');
+-- The head of the queue of each kind.
+create index operations_open_by_kind on operations (kind, seq) where status in ('queued', 'running');
 create index operations_shared on operations (seq) where shared;
 
 create or replace function operation_json(o operations, base text) returns text language sql stable as $$
@@ -47,6 +48,8 @@ alter table releases
     add column announced boolean not null default true,
     add constraint releases_schedule_is_of_drafts check (publish_at is null or not is_published);
 create index releases_scheduled on releases (publish_at, id) where publish_at is not null and deleted_at is null;
+create index releases_drafts on releases (id) where not is_published and deleted_at is null;
+create index releases_deleted on releases (id) where deleted_at is not null;
 create index releases_hidden on releases (updated_at, id) where not visible;
 
 alter table genres drop constraint genres_slug_key, drop constraint genres_name_key_key, add column deleted_at timestamptz;
@@ -190,3 +193,7 @@ create index revisions_by_entity on revisions (noun, entity_id, id);
 create index revisions_by_actor on revisions (actor_id, id) where actor_id is not null;
 create index revisions_by_operation on revisions (operation_id, id) where operation_id is not null;
 create index revisions_by_age on revisions (created_at);
+
+-- Administrators find accounts by how a name or an address begins, private ones, too.
+create index users_by_any_username on users (username_key text_pattern_ops);
+create index users_by_any_email on users (email_key text_pattern_ops) where email_key is not null;

@@ -18,7 +18,7 @@ create table notification_events (
     held integer not null default 0,
     done_at timestamptz
 ) with (fillfactor = 80);
-create index notification_events_open on notification_events (id) where done_at is null;
+create index notification_events_open on notification_events (type, id) where done_at is null;
 create index notification_events_recent on notification_events (target_id, type, created_at);
 create index notification_events_by_recipient on notification_events (recipient_id, id) where recipient_id is not null;
 create index notification_events_by_age on notification_events (created_at);
@@ -45,8 +45,8 @@ create table notification_budgets (
     used integer not null default 0,
     held integer not null default 0,
     unread integer not null default 0,
-    -- what the statement that changed the row last decided: delivered, or held
-    delivered boolean not null default true
+    -- how many the statement that counted last delivered; it held the others
+    delivered integer not null default 0
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 create index notification_budgets_waiting on notification_budgets (window_start, user_id) where held > 0;
 
@@ -98,6 +98,39 @@ create table notification_mails (
 create index notification_mails_due on notification_mails (due_at, user_id) where sent_at is null;
 create index notification_mails_sent on notification_mails (sent_at) where sent_at is not null;
 
+-- When a mail is due that is written now: at once, at the next 08:00, or on the next Monday at 08:00, by the user's clock;
+-- and if that is within the quiet hours, when they end. The clocks of a zone that this server does not know are UTC.
+create function notification_due(
+    mode text, moment timestamptz, zone text, quiet_start time, quiet_end time
+) returns timestamptz language plpgsql stable as $$
+declare
+    here timestamp;
+    clock time;
+begin
+    begin
+        here := moment at time zone zone;
+    exception when invalid_parameter_value then
+        zone := 'UTC';
+        here := moment at time zone zone;
+    end;
+    if mode <> 'instant' then
+        here := date_trunc(case mode when 'daily' then 'day' else 'week' end, here - interval '8 hours')
+            + case mode when 'daily' then interval '1 day' else interval '1 week' end + interval '8 hours';
+    end if;
+    clock := here::time;
+    if quiet_start < quiet_end and clock >= quiet_start and clock < quiet_end then
+        here := here::date + quiet_end;
+    elsif quiet_start > quiet_end and clock >= quiet_start then
+        here := here::date + 1 + quiet_end;
+    elsif quiet_start > quiet_end and clock < quiet_end then
+        here := here::date + quiet_end;
+    elsif mode = 'instant' then
+        -- By the clock on the wall an hour of autumn comes twice: what is due at once is due now.
+        return moment;
+    end if;
+    return greatest(moment, here at time zone zone);
+end $$;
+
 -- How far the recommendations of a day have come.
 create table recommendation_rounds (
     day date primary key,
@@ -113,3 +146,54 @@ create table stream_tickets (
     expires_at timestamptz not null
 );
 create index stream_tickets_by_expiry on stream_tickets (expires_at);
+
+-- A subscription from beginning to end in one round trip. The account is locked and then its revision, as in every write
+-- that devices hear of; what is looked at afterwards is seen by snapshots younger than that lock, so of two that come at
+-- once the second finds the first. `outcome` says what became of it: made, unknown, gone, full or known.
+create function subscribe(
+    follower bigint, kind text, target bigint, most integer,
+    out outcome text, out id bigint, out title text, out created_at text
+) language plpgsql as $$
+declare
+    raised bigint;
+begin
+    title := case kind
+        when 'release' then (select r.title from releases r where r.id = target and r.visible)
+        when 'genre' then (select g.name from genres g where g.id = target and g.deleted_at is null)
+        when 'franchise' then (select f.name from franchises f where f.id = target and f.deleted_at is null)
+    end;
+    if title is null then
+        outcome := 'unknown';
+        return;
+    end if;
+    select r.revision + 1 into raised
+    from users u join user_revisions r on r.user_id = u.id
+    where u.id = follower
+    for key share of u for no key update of r;
+    if raised is null then
+        insert into user_revisions as r (user_id) select u.id from users u where u.id = follower for key share
+        on conflict (user_id) do update set revision = r.revision
+        returning r.revision + 1 into raised;
+    end if;
+    outcome := case
+        when raised is null then 'gone'
+        when (select count(*) from (
+            select from subscriptions s where s.user_id = follower and s.deleted_at is null limit most
+        ) active) >= most then 'full'
+        when exists (
+            select from subscriptions s
+            where s.user_id = follower and s.subscription_type = kind and s.target_id = target and s.deleted_at is null
+        ) then 'known'
+        else 'made'
+    end;
+    if outcome <> 'made' then
+        return;
+    end if;
+    update user_revisions set revision = raised where user_id = follower;
+    insert into subscriptions as s (user_id, subscription_type, target_id, revision)
+    values (follower, kind, target, raised)
+    returning s.id, rfc3339(s.created_at) into subscribe.id, subscribe.created_at;
+    insert into outbox (topic, entity, user_id, payload)
+    values ('subscription', 'user:' || follower, follower,
+            jsonb_build_object('subscription_type', kind, 'target_id', target));
+end $$;

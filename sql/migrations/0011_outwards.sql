@@ -15,6 +15,8 @@ create table webhooks (
     -- failures in a row, since when, and why it was switched off, if it was
     failures integer not null default 0,
     failing_since timestamptz,
+    -- nothing is sent before: it asked for a rest (Retry-After), or does not answer
+    paused_until timestamptz,
     disabled_at timestamptz,
     disabled_reason text,
     deleted_at timestamptz,
@@ -32,7 +34,10 @@ create table webhook_deliveries (
     topic text not null,
     -- what the event is about (`release:9`): of one webhook and entity one is on its way at a time, in order
     entity text not null,
-    body text not null,
+    -- the release or episode
+    subject_id bigint not null,
+    -- Written at the first attempt, and the same at every later one.
+    body text,
     status text not null default 'pending' constraint webhook_deliveries_status_known
         check (status in ('pending', 'succeeded', 'failed')),
     attempts integer not null default 0,
@@ -48,8 +53,12 @@ create table webhook_deliveries (
     created_at timestamptz not null default now()
 ) with (fillfactor = 80);
 create index webhook_deliveries_due on webhook_deliveries (due_at) where status = 'pending';
+create index webhook_deliveries_ready on webhook_deliveries (webhook_id, due_at, seq) where status = 'pending';
+create index webhook_deliveries_on_their_way on webhook_deliveries (webhook_id)
+    where status = 'pending' and leased_until is not null;
 create index webhook_deliveries_in_order on webhook_deliveries (webhook_id, entity, seq) where status = 'pending';
 create index webhook_deliveries_log on webhook_deliveries (webhook_id, seq);
+create index webhook_deliveries_given_up on webhook_deliveries (webhook_id, seq) where status = 'failed';
 create index webhook_deliveries_finished on webhook_deliveries (finished_at) where finished_at is not null;
 
 -- Whoever has the token sees the calendar; only its SHA-256 is kept.
@@ -59,3 +68,14 @@ create table calendar_tokens (
     created_at timestamptz not null default now(),
     last_used_at timestamptz
 );
+
+-- A release that goes or comes back cancels or confirms its episodes in calendars, which only believe a greater SEQUENCE.
+create function raise_calendar_sequences() returns trigger language plpgsql as $$
+begin
+    update episodes set calendar_sequence = calendar_sequence + 1
+    where release_id = new.id and deleted_at is null and air_at > now() - interval '60 days';
+    return null;
+end $$;
+create trigger releases_move_in_calendars after update on releases for each row
+    when (old.visible is distinct from new.visible)
+    execute function raise_calendar_sequences();

@@ -28,7 +28,7 @@ where one.seq < other.seq and abs(extract(epoch from other.created_at - one.crea
 """
 UNTOLD = """
 select count(*) from (
-    select user_id, 'subscribed' as action_type, target_id from subscriptions
+    select user_id, 'subscribed' as action_type, target_id from subscriptions where user_id = any ($1::bigint[])
     union all
     select user_id, 'favorited', release_id from library_entries where kind = 1 and not deleted
 ) done
@@ -79,7 +79,7 @@ async def judge(conn: asyncpg.Connection[asyncpg.Record], people: list[Person]) 
     found.dead_events = await conn.fetchval("select count(*) from outbox_deliveries where dead_at is not null")
     found.unfinished_operations = await conn.fetchval("select count(*) from operations where status <> 'succeeded'")
     found.told_twice = await conn.fetchval(TOLD_TWICE)
-    found.untold = await conn.fetchval(UNTOLD)
+    found.untold = await conn.fetchval(UNTOLD, [person.id for person in people])
     for person in people:
         await _library(conn, person, found)
         await _orders(conn, person, found)
