@@ -25,7 +25,7 @@ log = logging.getLogger("yojohan.notifications")
 USERS_A_SLICE = 2_000
 # Open events that share a slice. Those to one person each are many and small.
 EVENTS_A_SLICE = {"new_episode": 50, "new_release": 50}
-PERSONAL_A_SLICE = 1_000
+PERSONAL_A_SLICE = 300
 # After so many rounds the mailbox is looked into, for the end may be near.
 ROUNDS_A_LOOK = 20
 # Seconds a type rests whose statement failed for a reason that will not pass by itself.

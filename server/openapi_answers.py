@@ -101,7 +101,7 @@ def problem_components(routes: Iterable[Route]) -> dict[str, Schema]:
 def _problems(route: Route) -> list[Kind]:
     """Every error the operation may end in; the route's own first, since they say most."""
     kinds = list(route.errors)
-    if route.body is not None:
+    if route.body is not None or route.upload:
         kinds += WITH_BODY
     if route.query is not None:
         kinds.append(errors.Unprocessable)

@@ -276,11 +276,22 @@ def editing() -> tuple[Route, ...]:
     )  # fmt: skip
 
 
-def edited(noun: str, lists: Handler, types: tuple[type[Struct], Any, Any], example: dict[str, Any]) -> tuple[Route, ...]:
+def edited(
+    noun: str, lists: Handler, types: tuple[type[Struct], Any, Any], example: dict[str, Any]
+) -> tuple[Route, ...]:
     """A noun of the CMS: seven rows that differ in its name and its types."""
     path, (query, one, page) = f"{API}/admin/{noun}s", types
     wrong = (errors.NotFound, errors.Conflict, errors.PreconditionFailed)
-    edit: dict[str, Any] = {"handler": written.edit, "tag": "CMS", "access": "admin", "status": 202, "answer": Operation, "example": cms_answers.ACCEPTED, "description": AN_EDIT, "errors": wrong}
+    edit: dict[str, Any] = {
+        "handler": written.edit,
+        "tag": "CMS",
+        "access": "admin",
+        "status": 202,
+        "answer": Operation,
+        "example": cms_answers.ACCEPTED,
+        "description": AN_EDIT,
+        "errors": wrong,
+    }
     patch = {name: example[name] for name in list(example)[:2] if name != "release_id"}
     return (
         Route(method="GET", path=path, handler=lists, operation=f"list_admin_{noun}s", tag="CMS", summary=f"The {noun}s as they are written", description="Whatever readers do not see is here as well. `count` is exact up to 10,000.", access="admin", query=query, answer=page),

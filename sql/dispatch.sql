@@ -158,13 +158,13 @@ from (
     select user_id
     from notification_budgets
     where held > 0 and window_start <= now() - make_interval(secs => $1)
-      and user_id in (
+      and user_id = any (array(
           select user_id
           from notification_budgets
           where held > 0 and window_start <= now() - make_interval(secs => $1)
           order by window_start, user_id
           limit $2
-      )
+      ))
     order by user_id
     for update skip locked
 ) turned;

@@ -42,6 +42,11 @@ PRIVATE_OBJECTS = {
                                  values ($1, now() + interval '1 day') returning id""",
     "/api/v1/auth/tokens/": """insert into api_tokens (user_id, name, token_hash, scopes)
                                values ($1, 'mine', sha256(gen_random_uuid()::text::bytea), '{read}') returning id""",
+    "/api/v1/notifications/": """insert into notifications (user_id, event_id) values ($1, 1) returning id""",
+}
+# What stands beside such an object whenever the server makes one.
+BESIDE = {
+    "/api/v1/notifications/": "insert into notification_budgets (user_id, window_start, unread) values ($1, now(), 1)",
 }
 SHARED_OBJECTS: tuple[str, ...] = ()
 
@@ -212,6 +217,9 @@ class TestOthersObjects:
         owner, other, admin = await person(site), await person(site), await person(site, role="admin")
         make = maker(route)
         assert make is not None, f"nothing here makes what {title(route)} is about"
+        for prefix, statement in BESIDE.items():
+            if route.path.startswith(prefix):
+                await conn.execute(statement, owner.id)
         made = await conn.fetchval(make, owner.id)
         path = target(route, id=made)
         for stranger in (other, admin):

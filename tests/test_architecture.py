@@ -108,7 +108,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.cms", "server.errors",
-        "server.events", "server.files", "server.keys", "server.logs", "server.metrics", "server.rules", "server.schemas",
+        "server.events", "server.files", "server.keys", "server.logs", "server.metrics", "server.rules",
+        "server.schemas",
         "server.settings", "server.settings_values", "server.identity", "server.meter",
     ),
     # What administrators do to the catalogue is made by the engine.
@@ -147,7 +148,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
     ),
     # The catalogue as editors change it; releases go through what imports are made of.
-    "server.cms": (*FORMATS, "asyncpg", "sql", "server.cms", "server.importing", "server.schemas", "server.rules", "server.errors"),
+    "server.cms": (
+        *FORMATS, "asyncpg", "sql", "server.cms", "server.importing", "server.schemas", "server.rules", "server.errors",
+    ),
     # Somebody's list from elsewhere, and everything that is somebody's on its way out.
     "server.lists": ("defusedxml", "sql", "server.lists", "server.importing.reading", "server.rules", "server.errors"),
     "server.exports": ("sql", "server.exports", "server.errors"),
@@ -180,7 +183,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 # Only these may be reached from nowhere but the entry, the commands and the tests.
 ROOTS = {
-    "server.app": ("run", "server.commands"), "server.crew": ("server.app",),
+    "server.app": ("run", "server.commands"),
+    "server.crew": ("server.app",),
     "server.routes": ("run", "server.app", "server.crew", "server.commands"),
 }
 # A task somebody holds, awaits and cancels; everybody else asks an actor or a job runner.

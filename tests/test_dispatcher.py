@@ -212,8 +212,8 @@ async def test_killed_at_any_point_it_goes_on_and_tells_nobody_twice(conn: Any, 
         assert monotonic() < deadline
         worker = await connect(dsn)
         pid = worker.get_server_pid()
-        work = asyncio.create_task(tell(worker, users=chance.choice((40, 150))))
-        await asyncio.wait((work,), timeout=chance.uniform(0.001, 0.05))
+        work = asyncio.create_task(tell(worker, users=chance.choice((15, 60))))
+        await asyncio.wait((work,), timeout=chance.uniform(0.001, 0.03))
         await conn.execute("select pg_terminate_backend($1)", pid)
         killed += isinstance((await asyncio.gather(work, return_exceptions=True))[0], Exception)
         worker.terminate()

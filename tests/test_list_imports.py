@@ -156,6 +156,11 @@ async def test_a_form_with_a_file_does_as_well_as_a_body(site: Running, conn: An
         ("multipart/form-data; boundary=x", b"--x--\r\n", 422),
         (
             "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="\x16"\r\n\r\n\r\n--x--',
+            400,
+        ),
+        (
+            "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
             422,
         ),

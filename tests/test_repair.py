@@ -170,7 +170,8 @@ async def test_counters_of_notifications_are_held_against_their_rows(conn: Any, 
     )  # fmt: skip
     await conn.execute("insert into held_notifications (user_id, event_id) values ($1, 3)", two)
     await conn.execute(
-        "insert into notification_budgets (user_id, window_start, unread, held) values ($1, now(), 1, 0), ($2, now(), 4, 0)",
+        """insert into notification_budgets (user_id, window_start, unread, held)
+           values ($1, now(), 1, 0), ($2, now(), 4, 0)""",
         one, two,
     )  # fmt: skip
     expected = [f"user {two}: held is 0, should be 1", f"user {two}: unread is 4, should be 1"]

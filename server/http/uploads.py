@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import BodyTooLarge, MalformedBody, Unprocessable, UnsupportedMediaType
 from server.files import Files
@@ -85,5 +86,5 @@ async def _checked(step: Awaitable[T]) -> T:
     """What aiohttp makes of the next piece of a form; MalformedBody where it can make nothing of it."""
     try:
         return await step
-    except (ValueError, RuntimeError, AssertionError, web.HTTPException):
+    except (ValueError, RuntimeError, AssertionError, web.HTTPException, HttpProcessingError):
         raise MalformedBody("The form is broken.") from None

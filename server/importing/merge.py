@@ -151,9 +151,7 @@ async def merge_said(
     conn: Connection, fates: Sequence[Fate], said: Sequence[int], vocabulary: Vocabulary, *, replaces: bool
 ) -> imports.Merged:
     """Merge what rows say, `said` in bits, into releases that are there; with `replaces` it takes the place of all."""
-    staged = (
-        staged_release(fate, bits, vocabulary, replaces=replaces) for fate, bits in zip(fates, said, strict=True)
-    )
+    staged = (staged_release(fate, bits, vocabulary, replaces=replaces) for fate, bits in zip(fates, said, strict=True))
     await imports.copy(conn, "import_releases", staged)
     await imports.copy(conn, "import_titles", flat(fates, titles_of))
     await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
