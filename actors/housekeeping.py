@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from actors.base import Actor
 from server.database import Database
 from server.errors import Unavailable
 from sql import housekeeping
-from sql.query import Query
+from sql.housekeeping import Rule
 
 log = logging.getLogger("yojohan.housekeeping")
 
@@ -19,27 +20,28 @@ MOST_SLICES = 200
 
 
 class Housekeeping(Actor[Any]):
-    """Applies every rule of `sql/housekeeping.sql` every ten minutes, each slice in a transaction of its own."""
+    """Applies every rule every ten minutes, each slice in a transaction of its own."""
 
     name = "housekeeping"
     interval = 600.0
     first_tick = 60.0
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rules: Sequence[Rule] = housekeeping.RULES) -> None:
         self._database = database
+        self._rules = rules
 
     async def on_tick(self) -> None:
         """A round. One rule that fails (a lock it did not get, a database away) is tried again in the next."""
-        for rule in housekeeping.RULES:
+        for rule in self._rules:
             try:
                 deleted = await self._apply(rule)
             except Unavailable as error:
-                log.warning("housekeeping put off", extra={"rule": rule.name, "reason": error.code})
+                log.warning("housekeeping put off", extra={"rule": rule.query.name, "reason": error.code})
                 continue
             if deleted:
-                log.info("housekeeping", extra={"rule": rule.name, "deleted": deleted})
+                log.info("housekeeping", extra={"rule": rule.query.name, "deleted": deleted})
 
-    async def _apply(self, rule: Query) -> int:
+    async def _apply(self, rule: Rule) -> int:
         total = 0
         for _ in range(MOST_SLICES):
             async with self._database.connection() as conn:

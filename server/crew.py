@@ -26,7 +26,6 @@ from actors.dispatcher import Look as LookForNews
 from actors.gauges import Gauges
 from actors.housekeeping import Housekeeping
 from actors.invalidations import Invalidations
-from actors.notification_keeper import NotificationKeeper
 from actors.notification_mailer import NotificationMailer, Sender
 from actors.operations import Edits, Look, Operations, Runs
 from actors.outbox import OutboxReader, Waker
@@ -76,6 +75,7 @@ from server.settings import Settings
 from server.streams import Streams
 from server.unread import UnreadCounts
 from server.webhooks import Webhooks
+from sql import housekeeping, notification_keeping
 from sql.dispatch import Budget
 from sql.notifications import RECORDED
 from sql.operations import QUEUED
@@ -104,7 +104,8 @@ def add_actors(
     system.add(partial(Gauges, database, shown))
     system.add(partial(Presence, database, app[keys.IDENTITIES].take_seen))
     system.add(partial(RateLimiter, app[keys.METER]))
-    system.add(partial(Housekeeping, database))
+    keeping = (*housekeeping.RULES, *notification_keeping.rules(settings.notification_retention_days))
+    system.add(partial(Housekeeping, database, keeping))
     _add_streams(app, system, streams)
     _add_operations(app, settings, system)
     _add_outbox(app, settings, system)
@@ -224,7 +225,6 @@ def _add_notifications(app: web.Application, settings: Settings, system: ActorSy
     database, progress, looks = app[keys.DATABASE], NotificationProgress(), Looks()
     budget, grown = Budget(*settings.notification_rate_limit), app[keys.UNREAD].drop
     dispatcher = system.add(partial(Dispatcher, database, budget, progress, looks, grown, mail=keys.MAILER in app))
-    system.add(partial(NotificationKeeper, database, settings.notification_retention_days))
     app[keys.METRICS].add(metrics_sources.of_notifications(progress))
 
     looks.wake = wake = partial(prompt, dispatcher, LookForNews())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sql.query import Connection, Query, load
+from sql.housekeeping import Rule
+from sql.query import load
 
 QUERIES = load("notification_keeping")
 UNREAD_DAYS = 365
@@ -11,17 +12,12 @@ MAIL_DAYS = 30
 SPARE_DAYS = 35
 
 
-def rules(read_days: int) -> list[tuple[Query, int]]:
-    """Each rule, and how many days its rows are kept."""
+def rules(read_days: int) -> list[Rule]:
+    """The rules, with how many days their rows are kept."""
     return [
-        (QUERIES.read_notifications, read_days),
-        (QUERIES.unread_notifications, UNREAD_DAYS),
-        (QUERIES.events, max(400, UNREAD_DAYS + read_days + SPARE_DAYS)),
-        (QUERIES.sent_mails, MAIL_DAYS),
-        (QUERIES.stale_mails, MAIL_DAYS),
+        Rule(QUERIES.read_notifications, (read_days,)),
+        Rule(QUERIES.unread_notifications, (UNREAD_DAYS,)),
+        Rule(QUERIES.events, (max(400, UNREAD_DAYS + read_days + SPARE_DAYS),)),
+        Rule(QUERIES.sent_mails, (MAIL_DAYS,)),
+        Rule(QUERIES.stale_mails, (MAIL_DAYS,)),
     ]
-
-
-async def sweep(conn: Connection, rule: Query, most: int, days: int) -> int:
-    """Delete up to `most` rows by one rule; how many were."""
-    return int(await rule.fetchval(conn, most, days))

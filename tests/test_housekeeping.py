@@ -117,11 +117,11 @@ async def keeper(dsn: str) -> AsyncIterator[Housekeeping]:
 
 
 def rule(name: str) -> Any:
-    return next(one for one in housekeeping.RULES if one.name == name)
+    return next(one for one in housekeeping.RULES if one.query.name == name)
 
 
 def test_every_rule_is_tried_here() -> None:
-    assert {one.name for one in housekeeping.RULES} == set(ROWS)
+    assert {one.query.name for one in housekeeping.RULES} == set(ROWS)
 
 
 async def test_what_is_over_goes_and_what_is_not_stays(dsn: str, conn: Any, keeper: Housekeeping) -> None:
@@ -198,7 +198,7 @@ async def test_a_rule_that_is_held_up_holds_up_no_other(dsn: str, conn: Any, kee
 @pytest.mark.parametrize("name", ROWS)
 async def test_no_rule_reads_its_table_from_end_to_end(conn: Any, name: str) -> None:
     await conn.execute("set enable_seqscan = off")
-    plan = "\n".join(row[0] for row in await conn.fetch(f"explain {rule(name).text.replace('$1', '100')}"))
+    plan = "\n".join(row[0] for row in await conn.fetch(f"explain {rule(name).query.text.replace('$1', '100')}"))
     assert f"Seq Scan on {TABLES[name]}" not in plan, plan
 
 

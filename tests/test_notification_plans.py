@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.notification_keeper import NotificationKeeper
+from actors.housekeeping import Housekeeping
 from server.database import Database, connect
-from sql import notification_keeping
+from sql import housekeeping, notification_keeping
+from sql.housekeeping import Rule
 from sql.query import Query, load
 from tests.http_fixture import ON_18
 from tests.people_plans import prepare_for
@@ -86,7 +87,7 @@ async def test_what_is_over_goes_and_the_count_of_the_unread_goes_with_it(conn: 
     await conn.execute("update notification_events set created_at = now() - interval '2 years' where id = 1")
     database = Database(dsn)
     await database.open()
-    await NotificationKeeper(database, 30).on_tick()
+    await Housekeeping(database, notification_keeping.rules(30)).on_tick()
     await database.close()
     kept = await conn.fetch("select distinct event_id from notifications order by event_id")
     assert [row["event_id"] for row in kept] == [2, 4]
@@ -103,20 +104,20 @@ async def test_a_slice_takes_no_more_than_it_may_and_waits_for_nobody(conn: Any,
     await happen(conn, [1])
     await tell(conn)
     await conn.execute("update notifications set created_at = created_at - interval '2 years'")
-    rule = notification_keeping.QUERIES.unread_notifications
+    rule = Rule(notification_keeping.QUERIES.unread_notifications, (365,))
     other = await connect(dsn)
     busy = other.transaction()
     await busy.start()
     await other.execute("select from notification_budgets where user_id = $1 for update", users[0])
-    assert await notification_keeping.sweep(conn, rule, 10, 365) == 9
+    assert await housekeeping.sweep(conn, rule, 10) == 9
     await busy.rollback()
     await other.close()
-    assert await notification_keeping.sweep(conn, rule, 100, 365) == 21
+    assert await housekeeping.sweep(conn, rule, 100) == 21
     assert await wrongs(conn) == {}
 
 
 def test_an_event_outlives_every_notification_of_it() -> None:
     for days in (1, 30, 5000):
-        kept = {query.name: number for query, number in notification_keeping.rules(days)}
+        kept = {query.name: days_kept for query, (days_kept,) in notification_keeping.rules(days)}
         assert kept["events"] > kept["unread_notifications"] + kept["read_notifications"]
         assert kept["events"] >= 400

@@ -75,7 +75,7 @@ def read(edit: Edit) -> Said:
         raise unprocessable("slug", "may neither be a number nor a word of the API's own addresses")
     try:
         # Of a patch without a title no bit says that there is one.
-        row = prepare(Item(0, None, ReleaseDraft("-" if body.title is UNSET else body.title, **fields)))
+        row = prepare(Item(0, None, ReleaseDraft(title="-" if body.title is UNSET else body.title, **fields)))
     except InvalidRowError as error:
         raise unprocessable(error.field, error.reason) from error
     bits = said_bits(row.draft, empty_counts=True)

@@ -53,10 +53,9 @@ class EpisodeDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     ending: Span | None = None
 
 
-class ReleaseDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A release as written. Only `title` is required."""
+class ReleaseFields(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What all bodies of releases share but the title, which some of them must have."""
 
-    title: Title
     slug: Slug | UnsetType = UNSET
     titles: Annotated[dict[Language, Title], Meta(max_length=40)] | UnsetType = UNSET
     synonyms: Annotated[list[Title], Meta(max_length=200)] | UnsetType = UNSET
@@ -71,6 +70,12 @@ class ReleaseDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     tags: Annotated[list[Name], Meta(max_length=300)] | UnsetType = UNSET
     franchise: Title | UnsetType | None = UNSET
     external_ids: Annotated[dict[Source, ExternalId], Meta(max_length=40)] | UnsetType = UNSET
+
+
+class ReleaseDraft(ReleaseFields, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A release as written. Only `title` is required."""
+
+    title: Title
     popularity: Annotated[int, Meta(ge=0, le=2_000_000_000)] | UnsetType = UNSET
     episodes: Annotated[list[EpisodeDraft], Meta(max_length=5_000)] | UnsetType = UNSET
 

@@ -12,16 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from server.schemas.catalogue import (
     NO_CONTROLS,
-    NO_CONTROLS_BUT_LINES,
-    AgeRating,
-    ExternalId,
-    Language,
     Name,
-    ReleaseStatus,
-    ReleaseType,
-    Season,
+    ReleaseFields,
     Slug,
-    Source,
     Span,
     Title,
 )
@@ -34,29 +27,15 @@ EpisodeTitle = Annotated[str, Meta(max_length=300, pattern=NO_CONTROLS)]
 Duration = Annotated[int, Meta(ge=1, le=864_000)]
 
 
-class ReleaseFields(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What all bodies of releases share."""
+class ReleaseEdit(ReleaseFields, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What editors say of a release, beyond what imports do."""
 
-    slug: Slug | UnsetType = UNSET
-    titles: Annotated[dict[Language, Title], Meta(max_length=40)] | UnsetType = UNSET
-    synonyms: Annotated[list[Title], Meta(max_length=200)] | UnsetType = UNSET
-    synopsis: Annotated[str, Meta(max_length=20_000, pattern=NO_CONTROLS_BUT_LINES)] | UnsetType = UNSET
-    type: ReleaseType | UnsetType = UNSET
-    status: ReleaseStatus | UnsetType = UNSET
-    season: Season | UnsetType | None = UNSET
-    year: Annotated[int, Meta(ge=1900, le=2100)] | UnsetType | None = UNSET
-    age_rating: AgeRating | UnsetType | None = UNSET
-    episodes_total: Annotated[int, Meta(ge=0, le=100000)] | UnsetType | None = UNSET
-    genres: Annotated[list[Name], Meta(max_length=60)] | UnsetType = UNSET
-    tags: Annotated[list[Name], Meta(max_length=300)] | UnsetType = UNSET
-    franchise: Title | UnsetType | None = UNSET
-    external_ids: Annotated[dict[Source, ExternalId], Meta(max_length=40)] | UnsetType = UNSET
     is_published: bool | UnsetType = UNSET
     # Still to come: a draft until then.
     publish_at: Moment | UnsetType | None = UNSET
 
 
-class ReleaseWrite(ReleaseFields, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ReleaseWrite(ReleaseEdit, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A release as a whole. Only `title` is required; it is published unless `is_published` is false."""
 
     title: Title
@@ -65,7 +44,7 @@ class ReleaseWrite(ReleaseFields, frozen=True, forbid_unknown_fields=True, omit_
 ReleaseReplace = ReleaseWrite
 
 
-class ReleasePatch(ReleaseFields, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ReleasePatch(ReleaseEdit, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Some fields of a release; the others stay as they are."""
 
     title: Title | UnsetType = UNSET

@@ -139,8 +139,8 @@ Ids = Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=
 DayOrMoment = Annotated[str, Meta(max_length=40, pattern=DAY_OR_MOMENT)]
 
 
-class AnalyticsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which views to count, and how to lay them out. Without `from` and `to`: the last 30 days and today."""
+class ViewsAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which views to count, and how to lay them out."""
 
     release_ids: Annotated[Ids, Meta(description="Only these releases; none means all.")] = []
     episode_ids: Annotated[Ids, Meta(description="Only these episodes; none means all.")] = []
@@ -156,14 +156,19 @@ class AnalyticsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["hour", "day", "week", "month", "total"],
         Meta(description="How long a row's span is; weeks begin on Monday, `total` makes one row of everything."),
     ] = "day"
-    format: Annotated[Format | None, Meta(description="Beats the Accept header.")] = None
-    limit: Limit = 20
-    page: PageNumber = 1
 
     def __post_init__(self) -> None:
         """Writes moments in the one form that `datetime.fromisoformat` takes, whatever the address made of them."""
         force_setattr(self, "from_", one_form(self.from_))
         force_setattr(self, "to", one_form(self.to))
+
+
+class AnalyticsQuery(ViewsAsked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which views to count, and how to lay them out. Without `from` and `to`: the last 30 days and today."""
+
+    format: Annotated[Format | None, Meta(description="Beats the Accept header.")] = None
+    limit: Limit = 20
+    page: PageNumber = 1
 
 
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
