@@ -14,7 +14,7 @@ from time import monotonic, perf_counter
 
 from actors.base import BatchActor
 from server.database import Database
-from server.errors import Unavailable
+from server.errors import DeadlineExceeded, Unavailable
 from server.events import NotificationProgress
 from sql import dispatch
 from sql.dispatch import Budget
@@ -26,10 +26,15 @@ USERS_A_SLICE = 2_000
 # Open events that share a slice. Those to one person each are many and small.
 EVENTS_A_SLICE = {"new_episode": 50, "new_release": 50}
 PERSONAL_A_SLICE = 300
+# What took too long is tried again in halves, down to this share of a slice; each success makes the next one larger.
+SMALLEST = 1 / 256
+RECOVERY = 1.1
 # After so many rounds the mailbox is looked into, for the end may be near.
 ROUNDS_A_LOOK = 20
 # Seconds a type rests whose statement failed for a reason that will not pass by itself.
 REST = 30.0
+# And one whose statement took too long: smaller by then, it may be quick enough.
+PAUSE = 5.0
 MOST_MEASURED = 10_000
 MEASURE_EVERY = 5.0
 
@@ -72,6 +77,7 @@ class Dispatcher(BatchActor[Look]):
         self._grown = grown
         self._mail = mail
         self._resting: dict[str, float] = {}
+        self._share: dict[str, float] = {}
         self._measured = 0.0
 
     async def receive_batch(self, messages: Sequence[Look]) -> Sequence[None]:
@@ -113,7 +119,14 @@ class Dispatcher(BatchActor[Look]):
             return False
         started = perf_counter()
         try:
-            return await work(kind)
+            more = await work(kind)
+        except DeadlineExceeded:
+            # Raised further it would hold up every other kind, for it is most likely to come again.
+            self._progress.failed += 1
+            self._share[kind] = max(SMALLEST, self._share.get(kind, 1.0) / 2)
+            self._resting[kind] = monotonic() + PAUSE
+            log.warning("notifications took too long", extra={"type": kind, "share": self._share[kind]})
+            return False
         except Unavailable:
             raise
         except Exception:
@@ -121,13 +134,21 @@ class Dispatcher(BatchActor[Look]):
             self._resting[kind] = monotonic() + REST
             log.exception("notifications put off", extra={"type": kind})
             return False
+        else:
+            self._share[kind] = min(1.0, self._share.get(kind, 1.0) * RECOVERY)
+            return more
         finally:
             self._progress.seconds += perf_counter() - started
 
+    def _part(self, kind: str, whole: int) -> int:
+        """So much of a slice as this kind is given at present."""
+        return max(1, int(whole * self._share.get(kind, 1.0)))
+
     async def _fan_out(self, kind: str) -> bool:
-        events = EVENTS_A_SLICE.get(kind, PERSONAL_A_SLICE)
+        events = self._part(kind, EVENTS_A_SLICE.get(kind, PERSONAL_A_SLICE))
+        users = self._part(kind, USERS_A_SLICE)
         async with self._database.connection() as conn:
-            done = await dispatch.fan_out(conn, kind, events, USERS_A_SLICE, self._budget, mail=self._mail)
+            done = await dispatch.fan_out(conn, kind, events, users, self._budget, mail=self._mail)
         self._progress.slices += 1
         self._progress.delivered[kind] += done.delivered
         self._progress.held[kind] += done.held
@@ -141,8 +162,9 @@ class Dispatcher(BatchActor[Look]):
         return done.events > 0
 
     async def _deliver_held(self, kind: str) -> bool:
+        users, rows = self._part(kind, USERS_A_SLICE), self._part(kind, dispatch.HELD_A_SLICE)
         async with self._database.transaction() as conn:
-            done = await dispatch.deliver_held(conn, USERS_A_SLICE, self._budget, mail=self._mail)
+            done = await dispatch.deliver_held(conn, users, self._budget, mail=self._mail, rows=rows)
         if done is None:
             return False
         self._progress.slices += 1

@@ -1,7 +1,8 @@
 """The notification mailer: everything that is due of one user goes out in one mail, through whatever sends mail.
 
 A mail is leased, sent, marked. A crash between the last two sends it once more, under the same Message-ID; while it is
-leased nobody else, here or in another instance, sends anything to that user.
+leased nobody else, here or in another instance, sends anything to that user. A mail server that has the whole mail and
+does not answer gets it once more; if it does not answer then either, the mail counts as sent.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from actors.base import Actor
-from server.adapters.mail import MailDisliked, Mailer, MailRefused
+from server.adapters.mail import MailDisliked, Mailer, MailRefused, MailUncertain
 from server.database import Database
 from server.errors import Unavailable
 from server.events import MailCounters
@@ -24,14 +26,15 @@ from server.rules.notifications import NUMBERS, Shown
 from server.rules.unsubscribing import ALL, UnsubscribeTokens
 from sql import notification_mails
 from sql.notification_mails import Addressee, Leased
+from sql.query import Connection
 
 log = logging.getLogger("yojohan.notification_mailer")
 
 AT_ONCE = 4
 # A pass ends soon: a server that stops does not cut off what is on its way.
 MAILS_A_PASS, SECONDS_A_PASS = 500, 3.0
-# Longer than a conversation with the mail server may take; when the process dies, others wait that long.
-LEASE = 60.0
+# Longer than a conversation with the mail server and marking may take; when the process dies, others wait that long.
+LEASE = 180.0
 MOST_ATTEMPTS = 12
 # Seconds; the last of twelve attempts is made some fifteen hours after the first.
 SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 6 * 3600.0
@@ -39,6 +42,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 6 * 3600.0
 AWAY_PAUSE = 30.0
 # Seconds to try and write down that a mail is out: who fails at that sends it again. Less than the lease has left.
 MARK_PATIENCE, MARK_PAUSE = 30.0, 1.0
+# Seconds to write down that nobody knows whether a mail is out, when the server stops in the middle of it.
+LAST_PATIENCE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,12 @@ class NotificationMailer(Actor[Any]):
             log.warning("notification mail refused", extra={"user_id": mail.user_id, "reason": str(error)})
             self._counters.refused += 1
             await self._drop(mail)
+        except MailUncertain as error:
+            await self._doubt(mail, error)
+            return not self._mailer.resting
+        except asyncio.CancelledError:
+            await self._doubt_at_the_end(mail)
+            raise
         except Unavailable as error:
             if self._mailer.resting:
                 self._counters.waited += 1
@@ -138,12 +149,34 @@ class NotificationMailer(Actor[Any]):
         said = headers(mail.user_id, mail.event_ids[0], sender.domain, these if stopping else "")
         await self._mailer.send(to.email, made.subject, made.text, made.html, said)
 
+    async def _doubt(self, mail: Leased, error: Exception) -> None:
+        """Nobody knows whether it is out: it is sent once more, and no third time."""
+        said = {"user_id": mail.user_id, "again": not mail.doubted}
+        log.warning("notification mail without an answer", extra=said, exc_info=error)
+        if mail.doubted:
+            self._counters.sent += 1
+            await self._mark(mail)
+            return
+        self._counters.deferred += 1
+        await self._write_down(lambda conn: _again(conn, mail))
+
+    async def _doubt_at_the_end(self, mail: Leased) -> None:
+        """The same, when the server stops and there is no time to lose."""
+        try:
+            async with asyncio.timeout(LAST_PATIENCE), self._database.connection() as conn:
+                await (notification_mails.mark_sent(conn, mail) if mail.doubted else _again(conn, mail))
+        except (Unavailable, TimeoutError) as error:
+            log.warning("notification mail in doubt", extra={"user_id": mail.user_id, "reason": type(error).__name__})
+
     async def _mark(self, mail: Leased) -> None:
+        await self._write_down(lambda conn: notification_mails.mark_sent(conn, mail))
+
+    async def _write_down(self, write: Callable[[Connection], Awaitable[None]]) -> None:
         async with asyncio.timeout(MARK_PATIENCE):
             while True:
                 try:
                     async with self._database.connection() as conn:
-                        await notification_mails.mark_sent(conn, mail)
+                        await write(conn)
                     return
                 except Unavailable:
                     await asyncio.sleep(MARK_PAUSE)
@@ -164,6 +197,11 @@ class NotificationMailer(Actor[Any]):
     async def _drop(self, mail: Leased) -> None:
         async with self._database.connection() as conn:
             await notification_mails.drop(conn, mail)
+
+
+async def _again(conn: Connection, mail: Leased) -> None:
+    attempts = mail.attempts + 1
+    await notification_mails.retry(conn, mail, attempts, backoff_after(attempts), doubted=True)
 
 
 def backoff_after(attempts: int) -> float:

@@ -29,6 +29,8 @@ log = logging.getLogger("yojohan.operations")
 AT_ONCE = 2
 # Seconds before work that met with a failing database or the like is begun again.
 PAUSE = 5.0
+# At most so many, where it goes on however often it fails.
+LONGEST_PAUSE = 60.0
 # Seconds that work which is told to stop at shutdown may take to put itself back into the queue.
 STOP_PATIENCE = 2.0
 TIDY_INTERVAL = 3600.0
@@ -166,8 +168,8 @@ class Operations(Actor[Look]):
             self._runs.by_id.pop(run.operation.id, None)
             self._runs.wake()
 
-    async def _outcome(self, run: Run) -> Outcome | None:
-        """How it ended; None if it is to be begun again."""
+    async def _outcome(self, run: Run) -> Outcome | float:
+        """How it ended, or after how many seconds it is to be begun again."""
         operation, progress = run.operation, run.progress
         work = self._works[operation.kind]
         try:
@@ -176,22 +178,34 @@ class Operations(Actor[Look]):
         except Stopped:
             return Outcome("cancelled", progress.errors, progress.result)
         except TimeoutError:
-            return _failed(progress, TOO_LONG)
+            failed = _failed(progress, TOO_LONG)
         except Unavailable as error:
-            return None if operation.attempts < MOST_ATTEMPTS else _failed(progress, error.detail or error.title())
+            if operation.attempts < MOST_ATTEMPTS:
+                return PAUSE
+            failed = _failed(progress, error.detail or error.title())
         except YojohanError as error:
             detail = error.detail or error.title()
-            return _failed(progress, detail, error.code) if error.status < 500 else _failed(progress, OUR_FAULT)
+            failed = _failed(progress, detail, error.code) if error.status < 500 else _failed(progress, OUR_FAULT)
         except Exception:
             log.exception("operation failed", extra={"kind": operation.kind, "operation": str(operation.id)})
-            return _failed(progress, OUR_FAULT)
-        counted = {"refused": progress.refused} if progress.refused else {}
-        return Outcome("succeeded", progress.errors, {**counted, **result}, progress.product)
+            failed = _failed(progress, OUR_FAULT)
+        else:
+            counted = {"refused": progress.refused} if progress.refused else {}
+            return Outcome("succeeded", progress.errors, {**counted, **result}, progress.product)
+        return growing(operation.attempts) if work.goes_on and await self._owes(progress) else failed
 
-    async def _settle(self, run: Run, outcome: Outcome | None) -> None:
+    async def _owes(self, progress: Progress) -> bool:
+        """Whether something is committed of it, and what follows from that is not done: then it must not end here."""
+        if progress.followed:
+            return False
+        # The database knows, even where a commit ended in an error.
+        async with self._database.connection() as conn:
+            return await sql.has_checkpoint(conn, progress.standing)
+
+    async def _settle(self, run: Run, outcome: Outcome | float) -> None:
         """Write down how it ended, and remove the files that are no longer needed."""
-        if outcome is None:
-            await self._put_back(run, PAUSE, counted=True)
+        if isinstance(outcome, float):
+            await self._put_back(run, outcome, counted=True)
             return
         async with self._database.connection() as conn:
             ours = await sql.finish(conn, run.progress.standing, outcome)
@@ -229,6 +243,11 @@ class Edits(Operations):
 
     name = "edits"
     keeps_house = False
+
+
+def growing(attempts: int) -> float:
+    """Seconds before the next attempt of what goes on until it is done. Attempts are counted for this alone."""
+    return min(LONGEST_PAUSE, PAUSE * 2.0 ** min(attempts - 1, MOST_ATTEMPTS))
 
 
 def _failed(progress: Progress, detail: str, code: str = "") -> Outcome:

@@ -28,6 +28,8 @@ log = logging.getLogger("yojohan.streams")
 ROUND = 3
 # How soon after a failure to try again, in seconds.
 SOON = 1.0
+# How long to leave a reader alone who has enough of the past on its way, in seconds.
+PORTION_PAUSE = 0.05
 # Users in one statement.
 SLICE = 500
 
@@ -115,20 +117,40 @@ class StreamHub(Actor[LookAfter]):
             # Who names a place that does not exist yet begins at the end.
             stream.after = place.newest if stream.after is None else min(stream.after, place.newest)
             stream.unread = place.unread
+            stream.behind = stream.after < place.newest
             self._streams.send(stream, greeting(place.unread, stream.after))
 
     def _bring(self, stream: Stream, news: Sequence[News], place: Place) -> None:
         if len(news) > MOST_REPLAYED:
-            stream.after = max(place.newest, news[-1].id)
+            stream.after, stream.behind = max(place.newest, news[-1].id), False
             self._streams.counters.resyncs += 1
             self._streams.send(stream, event("resync", {"reason": "too_far_behind"}, stream.after))
             return
         for one in news:
             if not stream.open:
                 return
+            if stream.behind and stream.full:
+                # Who comes back is not slow because much has happened: the rest follows when there is room.
+                self._hold(stream)
+                return
             self._streams.send(stream, one.data)
             stream.after = one.id
-        self._streams.counters.sent += len(news)
+            self._streams.counters.sent += 1
+        stream.behind = False
+
+    def _hold(self, stream: Stream) -> None:
+        if not stream.held:
+            stream.held = True
+            asyncio.get_running_loop().call_later(PORTION_PAUSE, self._go_on, stream)
+
+    def _go_on(self, stream: Stream) -> None:
+        stream.held = False
+        if not stream.open:
+            return
+        if stream.full:
+            self._hold(stream)
+        else:
+            self._streams.look_after([stream.user_id])
 
     def _count(self, stream: Stream, unread: int) -> None:
         if stream.unread != unread and stream.open:

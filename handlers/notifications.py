@@ -114,7 +114,7 @@ async def _check(draft: NotificationPreferencesDraft) -> None:
 
 async def mute_target(request: web.Request) -> web.StreamResponse:
     """PUT /notifications/mutes/{target_type}/{target_id}"""
-    async with request.app[DATABASE].connection() as conn:
+    async with request.app[DATABASE].transaction() as conn:
         await stored.mute(conn, user_id(request), _target(request))
     return web.Response(status=204)
 

@@ -10,12 +10,17 @@ from server.errors import NotFound
 from server.http.accepted import operations_base
 from server.http.answer import links, page_body, raw
 from server.http.downloads import attachment
-from server.http.guard import user_id
+from server.http.guard import user_id, viewer
 from server.http.parse import DEEPEST, check_depth, path_uuid, query
 from server.keys import DATABASE, FILES
 from server.schemas.cms_answers import AdminOperationsQuery
 from server.schemas.operations import OperationsQuery
 from sql import operations
+
+
+def sees_shared(request: web.Request) -> bool:
+    """Whether whoever asks may see, of theirs, what administrators share: roles and tokens may be less by now."""
+    return viewer(request)[1]
 
 
 async def list_operations(request: web.Request) -> web.StreamResponse:
@@ -25,16 +30,17 @@ async def list_operations(request: web.Request) -> web.StreamResponse:
     base = operations_base(request)
     async with request.app[DATABASE].connection() as conn:
         offset = (wanted.page - 1) * wanted.limit
-        count, rows = await operations.page(conn, user_id(request), base, wanted.limit, offset)
+        shared = sees_shared(request)
+        count, rows = await operations.page(conn, user_id(request), base, wanted.limit, offset, shared=shared)
     following, before = links(base, {"limit": wanted.limit}, wanted.limit, wanted.page, count)
     return raw(page_body(count, following, before, rows))
 
 
 async def get_operation(request: web.Request) -> web.StreamResponse:
     """GET /operations/{id}"""
-    operation_id = path_uuid(request)
+    operation_id, owner, shared = path_uuid(request), user_id(request), sees_shared(request)
     async with request.app[DATABASE].connection() as conn:
-        found = await operations.get(conn, user_id(request), operation_id, operations_base(request))
+        found = await operations.get(conn, owner, operation_id, operations_base(request), shared=shared)
     if found is None:
         raise NotFound
     return raw(found.encode())
@@ -44,7 +50,7 @@ async def download_operation(request: web.Request) -> web.StreamResponse:
     """GET /operations/{id}/download"""
     operation_id = path_uuid(request)
     async with request.app[DATABASE].connection() as conn:
-        found = await operations.download(conn, user_id(request), operation_id)
+        found = await operations.download(conn, user_id(request), operation_id, shared=sees_shared(request))
     if found is None:
         raise NotFound("This operation has no file, or no longer has one.")
     path = await asyncio.to_thread(request.app[FILES].existing, found.file)
@@ -53,10 +59,10 @@ async def download_operation(request: web.Request) -> web.StreamResponse:
 
 async def cancel_operation(request: web.Request) -> web.StreamResponse:
     """POST /operations/{id}/cancel"""
-    operation_id, owner = path_uuid(request), user_id(request)
+    operation_id, owner, shared = path_uuid(request), user_id(request), sees_shared(request)
     async with request.app[DATABASE].transaction() as conn:
-        await operations.cancel(conn, owner, operation_id)
-        found = await operations.get(conn, owner, operation_id, operations_base(request))
+        await operations.cancel(conn, owner, operation_id, shared=shared)
+        found = await operations.get(conn, owner, operation_id, operations_base(request), shared=shared)
     if found is None:
         raise NotFound
     return raw(found.encode())

@@ -49,6 +49,8 @@ async def stream_notifications(request: web.Request) -> web.StreamResponse:
     wanted = query(request, StreamQuery)
     response = web.StreamResponse(headers=HEADERS)
     if request.method == hdrs.METH_HEAD:
+        # A ticket is for the stream itself: looking at it would use it up.
+        principal(request)
         return web.Response(headers=HEADERS)
     after = _after(request, wanted)
     stream = Stream(await _whoever(request, wanted.ticket), after)

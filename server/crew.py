@@ -154,7 +154,7 @@ def _invalidations(app: web.Application, dsn: str) -> Callable[[], Invalidations
         counts.drop_all()
         streams.look_after_all()
 
-    return partial(Invalidations, dsn, cache.drop, moved, drop_all)
+    return partial(Invalidations, dsn, cache.drop, moved, drop_all, counts.inform)
 
 
 def _works(app: web.Application) -> list[Work]:

@@ -44,13 +44,18 @@ def retry() -> bytes:
 class Stream:
     """One connection. `after` is the last notification it has been told; None until the hub has looked once."""
 
-    __slots__ = ("_chunked", "_flushed", "_moved", "_transport", "_written", "after", "ended", "principal", "unread")
+    __slots__ = (
+        "_chunked", "_flushed", "_moved", "_transport", "_written", "after", "behind", "ended", "held", "principal",
+        "unread",
+    )  # fmt: skip
 
     def __init__(self, principal: Principal, after: int | None) -> None:
         self.principal = principal
         self.after = after
         # The newest count it was sent, and whether it has been greeted at all.
         self.unread: int | None = None
+        # Whether it is still being told of the past, and waits for room to go on with that.
+        self.behind = self.held = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.WriteTransport | None = None
         self._chunked = False
@@ -71,6 +76,11 @@ class Stream:
     def ready(self) -> bool:
         """Whether it can be told something: its headers have gone, and it has not ended."""
         return self._transport is not None and self.open
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is on its way that more of the past had better wait."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > MOST_WAITING // 2
 
     def attach(self, transport: asyncio.WriteTransport, *, chunked: bool) -> None:
         """The way out, once the headers have gone."""

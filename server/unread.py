@@ -1,7 +1,8 @@
 """How many notifications people have not read: remembered, so that a badge asks no database, and never an old count.
 
 Every statement that changes a count says so when it commits (`unread:FIRST-LAST`, a range of users); what was loaded
-before and arrives afterwards is given to whoever waits for it, and not remembered.
+before and arrives afterwards is given to whoever waits for it, and not remembered. While nobody listens to other
+processes nothing is remembered at all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from time import monotonic
 from server.loader import Loader
 
 MOST_REMEMBERED = 20_000
-# Seconds a count is believed: a message of another process may be lost together with the connection it came by.
+# Seconds a count is believed: a connection may be lost some seconds before anybody knows, and a message with it.
 BELIEVED = 30.0
 
 
@@ -33,6 +34,7 @@ class UnreadCounts:
         self._loader: Loader[int, int] = Loader(load, most=200)
         self._counts: dict[int, tuple[int, float]] = {}
         self._flights: dict[int, Flight] = {}
+        self._informed = False
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -57,7 +59,7 @@ class UnreadCounts:
             flight.waiting -= 1
             if not flight.waiting and self._flights.get(user_id) is flight:
                 del self._flights[user_id]
-        if not flight.spoiled:
+        if self._informed and not flight.spoiled:
             self._remember(user_id, count)
         return count
 
@@ -75,6 +77,11 @@ class UnreadCounts:
         for user_id in _within(self._flights, first, last):
             if (flight := self._flights.pop(user_id, None)) is not None:
                 flight.spoiled = True
+
+    def inform(self, informed: bool) -> None:
+        """Whether changes made by other processes are heard of from now on. Forgets what was counted before."""
+        self._informed = informed
+        self.drop_all()
 
     def drop_all(self) -> None:
         """Forget everything."""

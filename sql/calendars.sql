@@ -30,6 +30,7 @@ where c.token_hash = $1;
 -- name: airings
 -- Episodes between $2 and $3 of what a user follows: releases, franchises, and what is planned or being watched. What
 -- was cancelled since $4 is shown as that: the episode or its release deleted, or a release hidden again that was shown.
+-- Of the latter nothing that was written since: that was never public.
 with followed as materialized (
     select s.target_id as release_id
     from subscriptions s
@@ -61,6 +62,11 @@ from (
 ) e
 join followed f on f.release_id = e.release_id
 join releases r on r.id = e.release_id
-where r.visible or (r.announced and greatest(r.updated_at, r.deleted_at) >= $4::timestamptz)
+where r.visible or (
+    r.announced and greatest(r.updated_at, r.deleted_at) >= $4::timestamptz
+    and e.updated_at <= coalesce((select max(hid.created_at) from revisions hid
+                                  where hid.noun = 'release' and hid.entity_id = r.id
+                                    and (hid.action = 'deleted' or hid.diff ? 'is_published')), 'infinity')
+)
 order by e.air_at, e.id
 limit $5;

@@ -10,5 +10,5 @@ QUERIES = load("cms_imports")
 
 
 async def edited_since(conn: Connection, ids: Sequence[int], seq: int) -> set[int]:
-    """Those of the releases that were edited by operations accepted after this one."""
+    """Those of the releases that operations accepted after this one have edited, or found as they wished."""
     return {row["id"] for row in await QUERIES.edited_since.fetch(conn, ids, seq)}

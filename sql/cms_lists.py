@@ -20,6 +20,9 @@ STATES: dict[State, str] = {
 }
 # How a title begins, by the index that lists in order of titles have.
 BEGINS = "left(sort_title, 80) >= $1 and left(sort_title, 80) < $1 || U&'\\+10FFFF'"
+# The same of a word; the living and the deleted ones have an index each.
+WORD_BEGINS = "name_key >= $1 and name_key < $1 || U&'\\+10FFFF'"
+HALVES = ("deleted_at is null", "deleted_at is not null")
 # What is counted beyond the first pages is not worth the time.
 MOST_COUNTED = 10_001
 
@@ -64,20 +67,26 @@ EPISODES_COUNT = Query(
     "select (select count(*) from episodes where release_id = $1 and deleted_at is null)"
     " + (select count(*) from episodes where release_id = $1 and deleted_at is not null)",
 )
-WORDS: dict[Words, tuple[Query, Query]] = {
-    noun: (
-        Query(
-            f"cms_list_{noun}",
-            f"select id from {noun} where starts_with(name_key, $1)"  # noqa: S608 - as above
-            " order by name_key, id limit $2 offset $3",
-        ),
-        Query(
-            f"cms_list_{noun}_count",
-            f"select count(*) from {noun} where starts_with(name_key, $1)",  # noqa: S608 - as above
-        ),
+
+
+def _words(noun: Words) -> tuple[Query, Query]:
+    rows = " union all ".join(
+        f"(select id, name_key from {noun} where {half} and {WORD_BEGINS}"  # noqa: S608 - as above
+        " order by name_key, id limit $2::bigint + $3::bigint)"
+        for half in HALVES
     )
-    for noun in get_args(Words)
-}
+    counts = " + ".join(
+        f"(select count(*) from {noun} where {half} and {WORD_BEGINS})"  # noqa: S608 - as above
+        for half in HALVES
+    )
+    name = f"cms_list_{noun}"
+    return (
+        Query(name, f"select id from ({rows}) found order by name_key, id limit $2::bigint offset $3::bigint"),  # noqa: S608
+        Query(f"{name}_count", f"select {counts}"),
+    )
+
+
+WORDS: dict[Words, tuple[Query, Query]] = {noun: _words(noun) for noun in get_args(Words)}
 
 
 async def releases(

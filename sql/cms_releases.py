@@ -20,6 +20,14 @@ class Slugged(NamedTuple):
     deleted: bool
 
 
+class Kept(NamedTuple):
+    """Words of a release that were deleted, and come back with it when they are restored."""
+
+    id: int
+    genres: list[int]
+    tags: list[int]
+
+
 class State(NamedTuple):
     """What is said of a release's state: `published` None says nothing, `dated` that a moment, or none, was named."""
 
@@ -51,6 +59,16 @@ async def forgotten_words(
     """Those of the keys that only deleted words bear: by (noun, key) the word to restore."""
     rows = await QUERIES.forgotten_words.fetch(conn, list(genres), list(tags), list(franchises))
     return {(row["noun"], row["key"]): row["id"] for row in rows}
+
+
+async def hidden_words(conn: Connection, ids: Sequence[int]) -> list[Kept]:
+    """Words of these releases that were deleted, where there are any."""
+    return [one for row in await QUERIES.hidden_words.fetch(conn, ids) if (one := Kept(*row)).genres or one.tags]
+
+
+async def keep_words(conn: Connection, kept: Iterable[Kept]) -> None:
+    """Give releases these words beside those they have."""
+    await QUERIES.keep_words.execute(conn, [one._asdict() for one in kept])
 
 
 async def set_states(conn: Connection, states: Sequence[State]) -> list[Turned]:

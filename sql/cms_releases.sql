@@ -24,6 +24,21 @@ join franchises gone on gone.name_key = said.key and gone.deleted_at is not null
 where not exists (select from franchises living where living.name_key = said.key and living.deleted_at is null)
 group by said.key;
 
+-- name: hidden_words
+-- Genres and tags of these releases that were deleted: no body can name them.
+select r.id,
+       array(select g.id from genres g where g.id = any (r.genre_ids) and g.deleted_at is not null) as genres,
+       array(select t.id from tags t where t.id = any (r.tag_ids) and t.deleted_at is not null) as tags
+from releases r where r.id = any ($1::bigint[]);
+
+-- name: keep_words
+-- Beside those they have.
+update releases r set
+    genre_ids = array(select unnest(r.genre_ids) union select g.id from genres g where g.id = any (k.genres) order by 1),
+    tag_ids = array(select unnest(r.tag_ids) union select t.id from tags t where t.id = any (k.tags) order by 1)
+from jsonb_to_recordset($1) as k (id bigint, genres bigint[], tags bigint[])
+where r.id = k.id;
+
 -- name: set_states
 -- Published, a draft, or a draft until a moment to come. NULL as `published` leaves that as it is, unless a moment is
 -- said: one to come makes a draft, one that is past publishes. Returned are those that are in another state now.

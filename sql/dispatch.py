@@ -9,6 +9,10 @@ from server.rules.notifications import NUMBERS
 from sql.query import Connection, load
 
 QUERIES = load("dispatch")
+# Rows held for one user; what comes beyond is counted by type: who follows everything costs no more than others.
+MOST_HELD = 500
+# Rows held that arrive in one slice, however few users they are of: some tenths of a second.
+HELD_A_SLICE = 20_000
 
 
 class Budget(NamedTuple):
@@ -57,15 +61,20 @@ async def open_types(conn: Connection) -> list[str]:
 async def fan_out(conn: Connection, kind: str, events: int, users: int, budget: Budget, *, mail: bool) -> Slice:
     """Tell up to about `users` of what the oldest `events` open events of a type are about: all of it, or nothing."""
     row = await QUERIES.fan_out.fetchrow(
-        conn, kind, NUMBERS[kind], events, users, budget.most, float(budget.seconds), mail
+        conn, kind, NUMBERS[kind], events, users, budget.most, float(budget.seconds), mail, MOST_HELD
     )
     assert row is not None
     return Slice(row["events"], row["finished"], row["delivered"], row["held"], row["first_user"], row["last_user"])
 
 
-async def deliver_held(conn: Connection, most: int, budget: Budget, *, mail: bool) -> Digests | None:
-    """Deliver what is held to up to `most` users whose window is over; None if there are none. In a transaction."""
-    locked: str | None = await QUERIES.lock_turned.fetchval(conn, float(budget.seconds), most)
+async def deliver_held(
+    conn: Connection, most: int, budget: Budget, *, mail: bool, rows: int = HELD_A_SLICE
+) -> Digests | None:
+    """Deliver what is held to up to `most` users whose window is over; None if there are none. In a transaction.
+
+    Together they have at most so many `rows`, unless it is one user.
+    """
+    locked: str | None = await QUERIES.lock_turned.fetchval(conn, float(budget.seconds), most, rows)
     if locked is None:
         return None
     row = await QUERIES.deliver_held.fetchrow(conn, locked, mail)

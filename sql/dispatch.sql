@@ -6,12 +6,12 @@ where exists (select from notification_events e where e.type = t.type and e.done
 
 -- name: fan_out
 -- One slice of the open events of type $1, whose number is $2: the oldest $3 of them, each for its share of $4 users; $5
--- notifications a window of $6 seconds (0: as many as come), $7 whether mails go out.
+-- notifications a window of $6 seconds (0: as many as come), $7 whether mails go out, $8 the most rows held for anybody.
 --
 -- The next followers of each event, in the order of their ids, without those who muted what it is about or have switched
 -- the type off. Everybody's budget is locked in that same order, by whoever gets there first, and says how many of the
--- user's events are delivered; the others are held. Nothing else here waits for anybody. Whoever is killed in the midst of
--- it has done nothing, for the events' cursors move in the same statement.
+-- user's events are delivered; the others are held, those beyond $8 as a count by type. Nothing else here waits for anybody.
+-- Whoever is killed in the midst of it has done nothing, for the events' cursors move in the same statement.
 with taken as materialized (
     select id, target_type, target_id, release_id, recipient_id, after_user
     from notification_events
@@ -81,20 +81,26 @@ with taken as materialized (
     where (c.in_app or c.mode is not null)
       and not exists (select from muted m where m.event_id = r.event_id and m.user_id = r.user_id)
 ), counted as (
-    insert into notification_budgets as b (user_id, window_start, used, held, unread, delivered)
-    select w.user_id, now(), d.delivered, w.events - d.delivered, case when w.in_app then d.delivered else 0 end, d.delivered
+    insert into notification_budgets as b (user_id, window_start, used, held, unread, delivered, kept, held_more)
+    select w.user_id, now(), d.delivered, k.kept, case when w.in_app then d.delivered else 0 end, d.delivered, k.kept,
+           case when w.events > d.delivered + k.kept then jsonb_build_object($1::text, w.events - d.delivered - k.kept) end
     from (select user_id, count(*)::integer as events, bool_or(in_app) as in_app from wanted group by user_id) w
     cross join lateral (
         select case when $5::integer = 0 then w.events else least(w.events, $5) end as delivered
     ) d
+    cross join lateral (select least(w.events - d.delivered, $8::integer) as kept) k
     order by w.user_id
-    on conflict (user_id) do update set (window_start, used, held, unread, delivered) = (
+    on conflict (user_id) do update set (window_start, used, held, unread, delivered, kept, held_more) = (
         select case when turned then excluded.window_start else b.window_start end,
                case when turned then d.delivered else b.used + d.delivered end,
-               b.held + n.events - d.delivered,
+               b.held + k.kept,
                b.unread + case when excluded.unread > 0 then d.delivered else 0 end,
-               d.delivered
-        from (select excluded.used + excluded.held as events,
+               d.delivered,
+               k.kept,
+               case when n.events = d.delivered + k.kept then b.held_more
+                    else coalesce(b.held_more, '{}') || jsonb_build_object($1::text,
+                        coalesce((b.held_more ->> $1)::integer, 0) + n.events - d.delivered - k.kept) end
+        from (select excluded.used + excluded.held + coalesce((excluded.held_more ->> $1)::integer, 0) as events,
                      b.held = 0 and b.window_start <= excluded.window_start - make_interval(secs => $6) as turned) n
         cross join lateral (
             -- As long as something is held, what comes later waits with it.
@@ -103,12 +109,12 @@ with taken as materialized (
                         when turned then least(n.events, $5)
                         else greatest(0, least(n.events, $5 - b.used)) end as delivered
         ) d
+        cross join lateral (select least(n.events - d.delivered, greatest(0, $8 - b.held)) as kept) k
     )
-    returning user_id, window_start, delivered
+    returning user_id, window_start, delivered, kept
 ), placed as materialized (
-    select w.*, c.window_start,
-           row_number() over (partition by w.user_id order by w.event_id) <= c.delivered as delivered
-    from wanted w
+    select w.*, c.window_start, w.place <= c.delivered as delivered, w.place <= c.delivered + c.kept as kept
+    from (select *, row_number() over (partition by user_id order by event_id) as place from wanted) w
     join counted c on c.user_id = w.user_id
 ), told as (
     insert into notifications (user_id, event_id, created_at)
@@ -116,7 +122,7 @@ with taken as materialized (
     select user_id, event_id, greatest(now(), window_start) from placed where delivered and in_app order by user_id, event_id
 ), waiting as (
     insert into held_notifications (user_id, event_id)
-    select user_id, event_id from placed where not delivered order by user_id, event_id
+    select user_id, event_id from placed where kept and not delivered order by user_id, event_id
 ), mailed as (
     insert into notification_mails (user_id, event_id, mode, due_at)
     select user_id, event_id, mode, notification_due(mode, now(), time_zone, quiet_start, quiet_end)
@@ -151,8 +157,9 @@ select (select count(*)::integer from taken) as events, (select count(done_at)::
 from news;
 
 -- name: lock_turned
--- Up to $2 users for whom something is held and whose window of $1 seconds is over, locked in the order of their ids and
--- written as an array that is not for reading: the next statement takes it, and sees all that is held for them.
+-- Up to $2 users for whom something is held and whose window of $1 seconds is over, as many as have $3 rows together but
+-- always one, locked in the order of their ids and written as an array that is not for reading: the next statement takes
+-- it, and sees all that is held for them.
 select array_agg(user_id)::text
 from (
     select user_id
@@ -160,10 +167,17 @@ from (
     where held > 0 and window_start <= now() - make_interval(secs => $1)
       and user_id = any (array(
           select user_id
-          from notification_budgets
-          where held > 0 and window_start <= now() - make_interval(secs => $1)
-          order by window_start, user_id
-          limit $2
+          from (
+              select user_id, held, sum(held) over (order by window_start, user_id) as rows
+              from (
+                  select user_id, window_start, held
+                  from notification_budgets
+                  where held > 0 and window_start <= now() - make_interval(secs => $1)
+                  order by window_start, user_id
+                  limit $2
+              ) longest
+          ) added
+          where rows <= $3::bigint or rows = held
       ))
     order by user_id
     for update skip locked
@@ -171,52 +185,105 @@ from (
 
 -- name: deliver_held
 -- What is held for the locked users $1 arrives as one notification, the first of their next window: by itself where it is
--- one, else as a digest. $2: whether mails go out. The most urgent of the channels of what is in it is the digest's.
+-- one, else as a digest. $2: whether mails go out. The most urgent of the channels of what is in it is the digest's; it
+-- counts apart what is for the list and what is for the mail. Whatever was hidden, muted or switched off meanwhile does
+-- not arrive; of what was only counted this is known by its type alone.
 with turned as materialized (
-    select user_id from unnest($1::text::bigint[]) as user_id
-), held as materialized (
-    select h.user_id, h.event_id, e.type, c.in_app, c.mode, p.time_zone, p.quiet_start, p.quiet_end
+    select b.user_id, b.held_more from unnest($1::text::bigint[]) as locked (user_id)
+    join notification_budgets b on b.user_id = locked.user_id
+), wanted as materialized (
+    select t.user_id, n.type, c.in_app, c.mode
     from turned t
-    join held_notifications h on h.user_id = t.user_id
-    join notification_events e on e.id = h.event_id
-    left join notification_preferences p on p.user_id = h.user_id
+    left join notification_preferences p on p.user_id = t.user_id
+    cross join unnest(array['new_episode', 'new_release', 'recommendation', 'reply', 'moderation'])
+        with ordinality as n (type, place)
+    cross join lateral (select n.place::integer as bit) b
     cross join lateral (
-        select array_position(array['new_episode', 'new_release', 'recommendation', 'reply', 'moderation'], e.type) as bit
-    ) n
-    cross join lateral (
-        select coalesce(p.in_app, 62) >> n.bit & 1 = 1 as in_app,
+        select coalesce(p.in_app, 62) >> b.bit & 1 = 1 as in_app,
                case when not $2::boolean then null
-                    when p.email_instant >> n.bit & 1 = 1 then 1
-                    when p.email_daily >> n.bit & 1 = 1 then 2
-                    when p.email_weekly >> n.bit & 1 = 1 then 3 end as mode
+                    when p.email_instant >> b.bit & 1 = 1 then 1
+                    when p.email_daily >> b.bit & 1 = 1 then 2
+                    when p.email_weekly >> b.bit & 1 = 1 then 3 end as mode
     ) c
-    -- Who has switched a type off meanwhile does not want it now.
     where c.in_app or c.mode is not null
-), counts as materialized (
-    select user_id, jsonb_object_agg(type, events) as counts
-    from (select user_id, type, count(*) as events from held group by user_id, type) by_type
-    group by user_id
-), gathered as materialized (
-    select user_id, count(*) as events, (array_agg(event_id order by event_id))[1:20] as event_ids,
-           bool_or(in_app) as in_app, (array['instant', 'daily', 'weekly'])[min(mode)] as mode,
-           min(time_zone) as time_zone, min(quiet_start) as quiet_start, min(quiet_end) as quiet_end
+), waiting as materialized (
+    select h.user_id, h.event_id from turned t join held_notifications h on h.user_id = t.user_id
+), events as materialized (
+    -- Decisions of moderators are told in any case.
+    select e.id, e.type, e.release_id, r.franchise_id, r.genre_ids
+    from (select distinct event_id from waiting) w
+    join notification_events e on e.id = w.event_id
+    left join releases r on r.id = e.release_id and r.visible
+    where e.type = 'moderation' or (e.release_id is null or r.id is not null) and (
+        e.target_type <> 'episode' or exists (select from episodes p where p.id = e.target_id and p.deleted_at is null))
+), muted as materialized (
+    select distinct topics.event_id, m.user_id
+    from turned t
+    join notification_mutes m on m.user_id = t.user_id
+    join (
+        select e.id as event_id, topic.topic_type, topic.topic_id
+        from events e
+        cross join lateral (
+            select 'release' as topic_type, e.release_id as topic_id
+            union all
+            select 'franchise', e.franchise_id
+            union all
+            select 'genre', unnest(e.genre_ids) where e.type in ('new_release', 'recommendation')
+        ) topic
+        where e.type <> 'moderation'
+    ) topics on topics.topic_type = m.target_type and topics.topic_id = m.target_id
+), held as materialized (
+    select h.user_id, h.event_id, e.type, w.in_app
+    from waiting h
+    join events e on e.id = h.event_id
+    join wanted w on w.user_id = h.user_id and w.type = e.type
+    where not exists (select from muted m where m.event_id = h.event_id and m.user_id = h.user_id)
+), by_type as materialized (
+    select c.user_id, c.type, w.in_app, w.mode, sum(c.events)::bigint as events
+    from (
+        select user_id, type, count(*) as events from held group by user_id, type
+        union all
+        select t.user_id, more.key, more.value::bigint from turned t cross join jsonb_each_text(t.held_more) more
+    ) c
+    join wanted w on w.user_id = c.user_id and w.type = c.type
+    group by c.user_id, c.type, w.in_app, w.mode
+), named as materialized (
+    select user_id, coalesce(
+        (array_agg(event_id order by event_id) filter (where in_app))[1:20],
+        (array_agg(event_id order by event_id))[1:20]) as event_ids
     from held
     group by user_id
+), gathered as materialized (
+    select c.*, coalesce(n.event_ids, '{}') as event_ids, p.time_zone, p.quiet_start, p.quiet_end
+    from (
+        select user_id, sum(events) as events, bool_or(in_app) as in_app,
+               (array['instant', 'daily', 'weekly'])[min(mode)] as mode,
+               coalesce(jsonb_object_agg(type, events) filter (where in_app), '{}') as counts,
+               jsonb_object_agg(type, events) filter (where mode is not null) as mail_counts
+        from by_type
+        group by user_id
+    ) c
+    left join named n on n.user_id = c.user_id
+    left join notification_preferences p on p.user_id = c.user_id
 ), made as (
     insert into notification_events (type, target_type, target_id, recipient_id, data, reached, done_at)
-    select 'digest', 'user', g.user_id, g.user_id, jsonb_build_object('counts', c.counts, 'events', g.event_ids), 1, now()
-    from gathered g
-    join counts c on c.user_id = g.user_id
-    where g.events > 1
-    order by g.user_id
+    select 'digest', 'user', user_id, user_id,
+           jsonb_build_object('counts', counts, 'events', event_ids)
+               || case when mail_counts is null then '{}' else jsonb_build_object('mail_counts', mail_counts) end,
+           1, now()
+    from gathered
+    -- What was only counted has no event of its own to arrive as.
+    where events > 1 or event_ids = '{}'
+    order by user_id
     returning recipient_id, id
 ), arriving as materialized (
-    select g.*, coalesce(m.id, g.event_ids[1]) as event_id
+    select g.*, coalesce(m.id, g.event_ids[1]) as event_id, m.id is not null as collapsed
     from gathered g
     left join made m on m.recipient_id = g.user_id
 ), counted as (
     update notification_budgets b
     set held = 0,
+        held_more = null,
         window_start = case when a.user_id is null then b.window_start else now() end,
         used = case when a.user_id is null then b.used else 1 end,
         unread = b.unread + coalesce(a.in_app, false)::integer,
@@ -236,8 +303,8 @@ with turned as materialized (
     where mode is not null
     order by user_id
 ), news as (
-    select count(*) as users, coalesce(sum(events) filter (where events > 1), 0) as collapsed,
-           count(*) filter (where events > 1) as digests,
+    select count(*) as users, coalesce(sum(events) filter (where collapsed), 0) as collapsed,
+           count(*) filter (where collapsed) as digests,
            min(user_id) filter (where in_app) as first_user, max(user_id) filter (where in_app) as last_user
     from arriving
 )

@@ -1,4 +1,4 @@
-"""Erasing an account: everything that is theirs goes, what they watched stays as nobody's."""
+"""Erasing an account: everything that is theirs goes, what they watched or asked to change stays as nobody's."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ async def erase(conn: Connection, user_id: int) -> None:
     await QUERIES.drop_deliveries.execute(conn, user_id)
     await QUERIES.publish_counts.execute(conn, user_id, timeout=PATIENCE)
     await QUERIES.revoke.execute(conn, user_id, NO_VERSION)
-    await QUERIES.forget_author.execute(conn, user_id, timeout=PATIENCE)
     await QUERIES.forget_webhook_author.execute(conn, user_id)
+    await QUERIES.release_operations.execute(conn, user_id)
     await QUERIES.drop_user.execute(conn, user_id, timeout=PATIENCE)
     await anonymise_views(conn, user_id)
     # Last: whoever tells this user something at this moment waits for the end of this transaction.
@@ -44,17 +44,21 @@ async def erase(conn: Connection, user_id: int) -> None:
 
 
 async def forget_notifications(conn: Connection, user_id: int) -> None:
-    """Delete what this user was told, the budget before what it counts. Called again later, for what was on its way."""
+    """Delete what this user was told. Called again later, for what was on its way.
+
+    In the order in which the dispatcher locks: events, budget, what the budget counts.
+    """
+    await QUERIES.drop_personal_events.execute(conn, user_id)
     await QUERIES.drop_budget.execute(conn, user_id)
     await QUERIES.drop_notifications.execute(conn, user_id)
     await QUERIES.drop_held.execute(conn, user_id)
     await QUERIES.drop_mails.execute(conn, user_id)
-    await QUERIES.drop_personal_events.execute(conn, user_id)
 
 
 async def anonymise_views(conn: Connection, user_id: int) -> None:
-    """Make the views of this user a visitor's. Called again later, for views that were on their way meanwhile."""
+    """Make the views of this user a visitor's, their changes nobody's. Called again later, for what was on its way."""
     visitor = secrets.randbits(63)
     await QUERIES.take_time.execute(conn)
+    await QUERIES.forget_author.execute(conn, user_id, timeout=PATIENCE)
     await QUERIES.anonymise_viewers.execute(conn, user_id, visitor, timeout=PATIENCE)
     await QUERIES.anonymise_views.execute(conn, user_id, visitor, timeout=PATIENCE)

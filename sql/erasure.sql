@@ -29,6 +29,11 @@ delete from outbox_deliveries where user_id = $1;
 -- name: revoke
 insert into revocations (user_id, credentials_version, expires_at) values ($1, $2, now() + interval '16 minutes');
 
+-- name: release_operations
+-- What was accepted of the catalogue is made, whoever asked for it is here or not; before the account goes, which would
+-- take it along.
+update operations set user_id = null where user_id = $1 and shared;
+
 -- name: drop_user
 delete from users where id = $1;
 

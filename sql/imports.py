@@ -6,6 +6,7 @@ All of it runs inside the caller's transaction, which holds `lock` from its begi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -48,18 +49,42 @@ MERGES = (
     (QUERIES.merge_synonyms, 1 << 12),
     (QUERIES.remove_external_ids, 1 << 13),
     (QUERIES.merge_external_ids, 1 << 13),
-    (QUERIES.remove_episodes, 1 << 15),
-    (QUERIES.revive_episodes, 1 << 15),
-    (QUERIES.update_episodes, 1 << 15),
 )
 POPULARITY, EPISODES = 1 << 14, 1 << 15
 
 
+# An episode: its release and its id, as events of the catalogue have it.
+Pair = tuple[int, int]
+
+
+class EpisodeChanges(NamedTuple):
+    """What became of episodes. `updated` has what each said before, where that was asked for; `kept` are the places
+    (release, ordinal) of those that an editor has deleted and that stay so."""
+
+    created: Sequence[Pair] = ()
+    deleted: Sequence[Pair] = ()
+    restored: Sequence[Pair] = ()
+    updated: Mapping[Pair, str | None] = {}
+    kept: Sequence[tuple[int, Decimal]] = ()
+
+    @property
+    def releases(self) -> set[int]:
+        """Whose episodes changed."""
+        return {release_id for pairs in self[:4] for release_id, _ in pairs}
+
+
+class Words(NamedTuple):
+    """Words of a vocabulary: ids by key, and those that were made just now."""
+
+    ids: dict[str, int]
+    made: list[int]
+
+
 class Merged(NamedTuple):
-    """What a merge did: releases whose content changed, new episodes (release, id), releases whose popularity moved."""
+    """What a merge did: releases whose own content changed, episodes, releases whose popularity moved."""
 
     changed: set[int]
-    episodes: list[tuple[int, int]]
+    episodes: EpisodeChanges
     moved: set[int]
 
 
@@ -135,12 +160,12 @@ async def new_release_ids(conn: Connection, count: int) -> list[int]:
     return [row["id"] for row in await QUERIES.new_release_ids.fetch(conn, count)]
 
 
-async def vocabulary(conn: Connection, name: str, names: dict[str, str], slugs: Sequence[str]) -> dict[str, int]:
+async def vocabulary(conn: Connection, name: str, names: dict[str, str], slugs: Sequence[str]) -> Words:
     """Ids by key of `genres`, `tags` or `franchises`, made where missing; `names` is key to name, slugs beside it."""
     if not names:
-        return {}
+        return Words({}, [])
     rows = await QUERIES.vocabulary.fetch(conn, name, list(names), list(names.values()), slugs)
-    return {row["name_key"]: row["id"] for row in rows}
+    return Words({row["name_key"]: row["id"] for row in rows}, [row["id"] for row in rows if row["made"]])
 
 
 async def free_slugs(conn: Connection, wanted: Mapping[int, str], promised: Iterable[str] = ()) -> dict[int, str]:
@@ -154,23 +179,49 @@ async def change_slugs(conn: Connection, slugs: Mapping[int, str]) -> set[int]:
     return {row["id"] for row in await QUERIES.change_slugs.fetch(conn, list(slugs), list(slugs.values()))}
 
 
+async def forget_slugs(conn: Connection, slugs: Sequence[str]) -> None:
+    """These lead to those that have them now, and no longer to whoever had them before."""
+    await QUERIES.forget_slugs.execute(conn, slugs)
+
+
 async def insert_popularity(conn: Connection, popularity: dict[int, int]) -> None:
     """The living numbers of new releases."""
     await QUERIES.insert_popularity.execute(conn, list(popularity), list(popularity.values()))
 
 
-async def merge_staged(conn: Connection, said: int, *, many: bool = True) -> Merged:
-    """Merge the staging tables and empty them; `said` are the bits that any row has. A few rows need no statistics."""
+async def merge_staged(conn: Connection, said: int, *, many: bool = True, before: bool = False) -> Merged:
+    """Merge the staging tables and empty them; `said` are the bits that any row has. A few rows need no statistics.
+
+    With `before` it tells what updated episodes said until now.
+    """
     if many:
         await QUERIES.analyze_staging.execute(conn)
     changed: set[int] = set()
     for query, bits in MERGES:
         if said & bits:
             changed.update(row["id"] for row in await query.fetch(conn))
-    fresh = await QUERIES.insert_episodes.fetch(conn) if said & EPISODES else []
+    episodes = await _merge_episodes(conn, before=before) if said & EPISODES else EpisodeChanges()
     moved = await QUERIES.update_popularity.fetch(conn) if said & POPULARITY else []
     await QUERIES.clear_staging.execute(conn)
-    return Merged(changed, [(row["id"], row["episode_id"]) for row in fresh], {row["id"] for row in moved})
+    return Merged(changed, episodes, {row["id"] for row in moved})
+
+
+async def _merge_episodes(conn: Connection, *, before: bool) -> EpisodeChanges:
+    removed = await QUERIES.remove_episodes.fetch(conn)
+    found = await QUERIES.revive_episodes.fetch(conn)
+    updated = await QUERIES.update_episodes.fetch(conn, before)
+    created = await QUERIES.insert_episodes.fetch(conn)
+    return EpisodeChanges(
+        [_pair(row) for row in created],
+        [_pair(row) for row in removed],
+        [_pair(row) for row in found if not row["by_editor"]],
+        {_pair(row): row["before"] for row in updated},
+        [(row["id"], row["ordinal"]) for row in found if row["by_editor"]],
+    )
+
+
+def _pair(row: Mapping[str, Any]) -> Pair:
+    return row["id"], row["episode_id"]
 
 
 async def touch(conn: Connection, ids: Sequence[int]) -> None:

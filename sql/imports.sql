@@ -50,20 +50,27 @@ select id from releases where id = any ($1::bigint[]) and visible
 -- name: new_release_ids
 select nextval(pg_get_serial_sequence('releases', 'id')) as id from generate_series(1, $1::integer)
 
+-- Words the function makes while this statement runs are not there yet for the statement itself: `made`.
 -- name: vocabulary
-select name_key, id from ensure_vocabulary($1, $2::text[], $3::text[], $4::text[])
+select word.name_key, word.id,
+       not case $1 when 'genres' then exists (select from genres known where known.id = word.id)
+                   when 'tags' then exists (select from tags known where known.id = word.id)
+                   else exists (select from franchises known where known.id = word.id) end as made
+from ensure_vocabulary($1, $2::text[], $3::text[], $4::text[]) as word
 
--- A slug is taken by another living release that has it or once had it, asks for it earlier in the same batch, or by $3.
+-- A slug is taken by another living release that has it or once had it, asks for it earlier in the same batch, or by $3;
+-- never for the one that has it.
 -- name: free_slugs
 with said as (
     select id, slug, row_number() over (partition by slug order by id) as place
     from unnest($1::bigint[], $2::text[]) as asked (id, slug)
 ), first_choice as (
     select id, slug, slug || '-' || id as second_choice,
-           place > 1 or slug = any ($3::text[])
-           or exists (select from releases r where r.slug = said.slug and r.deleted_at is null and r.id <> said.id)
-           or exists (select from release_slugs old join releases r on r.id = old.release_id and r.deleted_at is null
-                      where old.slug = said.slug and r.id <> said.id) as taken
+           not exists (select from releases r where r.id = said.id and r.slug = said.slug and r.deleted_at is null)
+           and (place > 1 or slug = any ($3::text[])
+                or exists (select from releases r where r.slug = said.slug and r.deleted_at is null and r.id <> said.id)
+                or exists (select from release_slugs old join releases r on r.id = old.release_id and r.deleted_at is null
+                           where old.slug = said.slug and r.id <> said.id)) as taken
     from said
 )
 select id,
@@ -79,15 +86,19 @@ select id,
             else second_choice end as slug
 from first_choice
 
+-- A slug that somebody has, or gets here, leads to them alone: whoever else had it before is forgotten.
 -- name: change_slugs
 with said as (
     select r.id, r.slug as old_slug, asked.slug
     from unnest($1::bigint[], $2::text[]) as asked (id, slug)
     join releases r on r.id = asked.id and r.slug <> asked.slug
 ), returned as (
-    delete from release_slugs old using said where old.slug = said.slug and old.release_id = said.id
+    delete from release_slugs where slug = any ($2::text[])
 ), retired as (
-    insert into release_slugs (slug, release_id) select old_slug, id from said
+    insert into release_slugs (slug, release_id)
+    select old_slug, id from said
+    where old_slug <> all ($2::text[])
+      and not exists (select from releases r where r.slug = said.old_slug and r.deleted_at is null and r.id <> said.id)
     on conflict (slug) do update set release_id = excluded.release_id, retired_at = now()
 )
 update releases r set slug = said.slug from said where r.id = said.id
@@ -187,6 +198,9 @@ from import_releases s
 where m.release_id = s.release_id and s.said & 16384 <> 0 and m.imported_popularity <> s.popularity
 returning m.release_id as id
 
+-- name: forget_slugs
+delete from release_slugs where slug = any ($1::text[])
+
 -- name: insert_popularity
 insert into popularity_metrics (release_id, imported_popularity, popularity_score)
 select release_id, popularity, popularity / (popularity + 1e6)::float8
@@ -198,23 +212,41 @@ update episodes e set deleted_at = now(), updated_at = now()
 from import_releases s
 where e.release_id = s.release_id and s.replaces and s.said & 32768 <> 0 and e.deleted_at is null
   and not exists (select from import_episodes said where said.release_id = e.release_id and said.ordinal = e.ordinal)
-returning e.release_id as id
+returning e.release_id as id, e.id as episode_id
 
--- Only an authoritative source brings back what was deleted: others would undo the work of editors.
+-- Only an authoritative source brings back what was deleted, and only what no editor has deleted: all else would undo
+-- their work. Of several that stood in a place the last one counts.
 -- name: revive_episodes
-update episodes e set deleted_at = null, updated_at = now()
-where e.id in (
-    select max(old.id) from import_episodes said
+with gone as (
+    select distinct on (old.release_id, old.ordinal) old.id, old.release_id, old.ordinal
+    from import_episodes said
     join import_releases s on s.release_id = said.release_id and s.replaces
     join episodes old on old.release_id = said.release_id and old.ordinal = said.ordinal and old.deleted_at is not null
     where not exists (select from episodes live where live.release_id = said.release_id and live.ordinal = said.ordinal
                       and live.deleted_at is null)
-    group by said.release_id, said.ordinal)
-returning e.release_id as id
+    order by old.release_id, old.ordinal, old.deleted_at desc, old.id desc
+), judged as materialized (
+    select gone.*,
+           coalesce((select last.action = 'deleted' and last.origin in ('cms', 'undo') from revisions last
+                     where last.noun = 'episode' and last.entity_id = gone.id order by last.id desc limit 1),
+                    false) as by_editor
+    from gone
+), revived as (
+    update episodes e set deleted_at = null, updated_at = now() from judged where e.id = judged.id and not by_editor
+)
+select release_id as id, id as episode_id, ordinal, by_editor from judged
 
+-- With $1 it tells what each of them said before, as editors see it.
 -- name: update_episodes
 with target as (
     select e.id,
+           case when $1::boolean then json_build_object(
+               'title', e.title, 'duration_seconds', e.duration_seconds, 'air_at', rfc3339(e.air_at),
+               'opening', case when e.opening_start is not null
+                               then json_build_object('start', e.opening_start, 'stop', e.opening_stop) end,
+               'ending', case when e.ending_start is not null
+                              then json_build_object('start', e.ending_start, 'stop', e.ending_stop) end)::text
+           end as before,
            case when s.replaces or said.title <> '' then said.title else e.title end as title,
            case when s.replaces or said.duration_seconds is not null
                 then said.duration_seconds else e.duration_seconds end as duration_seconds,
@@ -239,7 +271,7 @@ where e.id = t.id
   and (e.title, e.duration_seconds, e.air_at, e.opening_start, e.opening_stop, e.ending_start, e.ending_stop)
       is distinct from
       (t.title, t.duration_seconds, t.air_at, t.opening_start, t.opening_stop, t.ending_start, t.ending_stop)
-returning e.release_id as id
+returning e.release_id as id, e.id as episode_id, t.before
 
 -- name: insert_episodes
 insert into episodes (release_id, ordinal, title, duration_seconds, air_at,

@@ -16,12 +16,14 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A mail in somebody's hand: whose, about which events, how often it has failed, and whose lease it is."""
+    """A mail in somebody's hand: whose, about which events, how often it has failed, whose lease it is, and whether it
+    may have gone out before."""
 
     user_id: int
     event_ids: Sequence[int]
     attempts: int
     leased_until: datetime
+    doubted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ async def lease(conn: Connection, seconds: float) -> Leased | None:
         rows = await QUERIES.lease.fetch(conn, user_id, seconds)
         if rows:
             ids = sorted(row["event_id"] for row in rows)
-            return Leased(user_id, ids, max(row["attempts"] for row in rows), rows[0]["leased_until"])
+            attempts, doubted = max(row["attempts"] for row in rows), any(row["doubted"] for row in rows)
+            return Leased(user_id, ids, attempts, rows[0]["leased_until"], doubted)
     return None
 
 
@@ -67,9 +70,10 @@ async def drop(conn: Connection, mail: Leased) -> None:
     await QUERIES.drop_mails.execute(conn, mail.user_id, list(mail.event_ids), mail.leased_until)
 
 
-async def retry(conn: Connection, mail: Leased, attempts: int, pause: float) -> None:
-    """It goes out later, after so many failures."""
-    await QUERIES.retry.execute(conn, mail.user_id, list(mail.event_ids), mail.leased_until, attempts, pause)
+async def retry(conn: Connection, mail: Leased, attempts: int, pause: float, *, doubted: bool = False) -> None:
+    """It goes out later, after so many failures; `doubted`: it may be out already."""
+    ids = list(mail.event_ids)
+    await QUERIES.retry.execute(conn, mail.user_id, ids, mail.leased_until, attempts, pause, doubted)
 
 
 async def oldest_due(conn: Connection) -> float | None:

@@ -33,7 +33,7 @@ update notification_mails m
 set leased_until = now() + make_interval(secs => $2::float8), due_at = now() + make_interval(secs => $2::float8)
 from chosen
 where m.user_id = $1 and m.event_id = chosen.event_id and m.sent_at is null
-returning m.event_id, m.attempts, m.leased_until;
+returning m.event_id, m.attempts, m.leased_until, m.doubted;
 
 -- name: reader
 -- Mail goes to verified addresses only.
@@ -41,8 +41,8 @@ select username, locale, email from users
 where id = $1 and email is not null and email_verified_at is not null;
 
 -- name: items
--- What the mail tells, in order: of what was leased that which can still be seen, and which the reader still wants by
--- mail. A digest stands for types of every kind.
+-- What the mail tells, in order: of what was leased that which can still be seen, which the reader has not muted, and
+-- which they still want by mail. A digest stands for types of every kind.
 select m.user_id, e.id, e.type, e.target_type, e.target_id, e.data, e.release_id, r.slug, r.title,
        trim_scale(ep.ordinal)::text as ordinal, author.username as actor, false as read, u.locale, e.created_at
 from notification_mails m
@@ -59,6 +59,12 @@ where m.user_id = $1 and m.event_id = any ($2::bigint[]) and m.sent_at is null
     and (p.email_instant | p.email_daily | p.email_weekly) & case e.type
         when 'new_episode' then 2 when 'new_release' then 4 when 'recommendation' then 8 when 'reply' then 16
         when 'moderation' then 32 else 62 end <> 0
+    and (e.type = 'moderation' or not exists (
+        select from notification_mutes s
+        where s.user_id = m.user_id and case s.target_type
+            when 'release' then s.target_id = r.id
+            when 'franchise' then s.target_id = r.franchise_id
+            else e.type in ('new_release', 'recommendation') and s.target_id = any (r.genre_ids) end))
 order by e.id;
 
 -- name: mark_sent
@@ -75,7 +81,8 @@ where user_id = $1 and event_id = any ($2::bigint[]) and sent_at is null and lea
 update notification_mails
 set due_at = now() + make_interval(secs => $5::float8),
     leased_until = case when event_id = any ($2::bigint[]) then now() + make_interval(secs => $5::float8) end,
-    attempts = case when event_id = any ($2::bigint[]) then $4 else attempts end
+    attempts = case when event_id = any ($2::bigint[]) then $4 else attempts end,
+    doubted = doubted or ($6::boolean and event_id = any ($2::bigint[]))
 where user_id = $1 and sent_at is null
     and (event_id = any ($2::bigint[]) and leased_until = $3
         or leased_until is null and due_at <= now() + make_interval(secs => $5::float8));

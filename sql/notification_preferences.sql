@@ -11,6 +11,11 @@ where u.id = $1;
 -- name: list_mutes
 select target_type, target_id from notification_mutes where user_id = $1 order by created_at, target_type, target_id limit $2;
 
+-- name: lock_owner
+-- Whoever writes preferences or mutes waits here for others who do, and for whoever erases the account. What is counted
+-- or looked up by the statements after it is seen as those left it.
+select id from users where id = $1 for no key update;
+
 -- name: put_preferences
 -- The time zone is asked for the time it shows: one that this server does not know is an error of whoever sent it.
 insert into notification_preferences
@@ -30,6 +35,19 @@ where m.user_id = $1 and not exists (
     select from unnest($2::text[], $3::bigint[]) as w (target_type, target_id)
     where w.target_type = m.target_type and w.target_id = m.target_id
 );
+
+-- name: unknown_mutes
+-- The places, from 0, of those that name nothing there is. What is muted already may have gone since.
+select w.place::integer - 1 as place
+from unnest($2::text[], $3::bigint[]) with ordinality as w (target_type, target_id, place)
+where not exists (
+        select from notification_mutes m
+        where m.user_id = $1 and m.target_type = w.target_type and m.target_id = w.target_id)
+    and not case w.target_type
+        when 'release' then exists (select from releases r where r.id = w.target_id and r.visible)
+        when 'genre' then exists (select from genres g where g.id = w.target_id and g.deleted_at is null)
+        else exists (select from franchises f where f.id = w.target_id and f.deleted_at is null) end
+order by w.place;
 
 -- name: add_mutes
 insert into notification_mutes (user_id, target_type, target_id)

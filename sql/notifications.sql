@@ -14,6 +14,8 @@ where not exists (
     where e.target_id = s.target_id and e.type = s.type
       and e.created_at > s.created_at - $8::interval and e.created_at < s.created_at + $8::interval
       and e.target_type = s.target_type and e.recipient_id is not distinct from s.recipient_id
+      -- A moderator who thinks better of it has decided twice.
+      and e.data ->> 'decision' is not distinct from s.data ->> 'decision'
 ) and case when s.recipient_id is not null then exists (select from users u where u.id = s.recipient_id)
     else exists (
         select from releases r
@@ -87,9 +89,10 @@ select count(*) from (select from notifications where user_id = $1 limit $2) cou
 select user_id, unread from notification_budgets where user_id = any ($1::bigint[]);
 
 -- name: mark_read
--- The budget is locked before the rows it counts, as everywhere. No row: the user has no such notification.
+-- The budget is locked before the rows it counts, as everywhere; what it says under the lock is never older than what
+-- whoever held the lock before has changed. No row: the user has no such notification.
 with budget as materialized (
-    select user_id from notification_budgets where user_id = $1 for update
+    select user_id, unread from notification_budgets where user_id = $1 for update
 ), marked as (
     update notifications n set read_at = now()
     from budget b
@@ -103,7 +106,7 @@ with budget as materialized (
 select (select count(*)::integer from marked) as changed, coalesce(c.unread, b.unread) as unread,
        (select count(*)::integer from told) as told
 from notifications n
-join notification_budgets b on b.user_id = n.user_id
+join budget b on b.user_id = n.user_id
 left join counted c on true
 where n.user_id = $1 and n.id = $2;
 

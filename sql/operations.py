@@ -74,7 +74,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """An operation of a user and the file that goes with it."""
+    """An operation of a user's own and the file that goes with it."""
 
     id: UUID
     file: str | None
@@ -117,7 +117,7 @@ async def claim(conn: Connection, kinds: Sequence[str], limit: int) -> list[Oper
 
 
 async def give_up(conn: Connection, detail: str) -> int:
-    """Fail what was begun too often without coming to an end; how many there were."""
+    """Fail what was begun too often without coming to an end, unless its effect is there; how many there were."""
     return await QUERIES.give_up_operations.execute(conn, detail, MOST_ATTEMPTS)
 
 
@@ -166,10 +166,20 @@ async def put_back(conn: Connection, operation: Operation, pause: float, *, coun
     return touched == 1
 
 
-async def page(conn: Connection, user_id: int, base: str, limit: int, offset: int) -> tuple[int, list[str]]:
-    """How many the user has, and the JSON of a page of them, newest first. `base` is the address of the list."""
-    rows = await QUERIES.list_operations.fetch(conn, user_id, base, limit, offset)
-    return int(await QUERIES.count_operations.fetchval(conn, user_id)), [row["operation"] for row in rows]
+async def has_checkpoint(conn: Connection, standing: Standing) -> bool:
+    """Whether anything is committed of an operation that is still this attempt's."""
+    return bool(await QUERIES.has_checkpoint.fetchval(conn, standing.id, standing.attempts))
+
+
+async def page(
+    conn: Connection, user_id: int, base: str, limit: int, offset: int, *, shared: bool = False
+) -> tuple[int, list[str]]:
+    """How many the user has, and the JSON of a page of them, newest first. `base` is the address of the list.
+
+    With `shared` also those of theirs that administrators share: who no longer is one sees them no more.
+    """
+    rows = await QUERIES.list_operations.fetch(conn, user_id, base, limit, offset, shared)
+    return int(await QUERIES.count_operations.fetchval(conn, user_id, shared)), [row["operation"] for row in rows]
 
 
 async def page_of_shared(
@@ -181,27 +191,32 @@ async def page_of_shared(
     return count, [row["operation"] for row in rows]
 
 
-async def get(conn: Connection, user_id: int | None, operation_id: UUID, base: str) -> str | None:
-    """The JSON of one of the user's operations, or of one that administrators share if `user_id` is None; or None."""
-    found: str | None = await QUERIES.get_operation.fetchval(conn, operation_id, user_id, base)
+async def get(
+    conn: Connection, user_id: int | None, operation_id: UUID, base: str, *, shared: bool = False
+) -> str | None:
+    """The JSON of one of the user's operations, or of one that administrators share if `user_id` is None; or None.
+
+    `shared` as in `page`.
+    """
+    found: str | None = await QUERIES.get_operation.fetchval(conn, operation_id, user_id, base, shared)
     return found
 
 
 async def status(conn: Connection, user_id: int | None, operation_id: UUID) -> str | None:
-    """Where it stands, or None if there is no such operation; whose it is as in `get`."""
+    """Where it stands, or None if there is no such operation; whose it is as in `get` without `shared`."""
     found: str | None = await QUERIES.operation_status.fetchval(conn, operation_id, user_id)
     return found
 
 
-async def download(conn: Connection, user_id: int, operation_id: UUID) -> Download | None:
-    """The file of one of the user's operations, if it succeeded and made one."""
-    row = await QUERIES.get_download.fetchrow(conn, operation_id, user_id)
+async def download(conn: Connection, user_id: int, operation_id: UUID, *, shared: bool = False) -> Download | None:
+    """The file of one of the user's operations, if it succeeded and made one. `shared` as in `page`."""
+    row = await QUERIES.get_download.fetchrow(conn, operation_id, user_id, shared)
     return None if row is None else Download(*row)
 
 
-async def cancel(conn: Connection, user_id: int | None, operation_id: UUID) -> None:
+async def cancel(conn: Connection, user_id: int | None, operation_id: UUID, *, shared: bool = False) -> None:
     """End it if it is queued, ask it to stop if it runs; nothing if it has ended. Whose it is as in `get`."""
-    await QUERIES.cancel_operation.execute(conn, operation_id, user_id)
+    await QUERIES.cancel_operation.execute(conn, operation_id, user_id, shared)
 
 
 async def trim(conn: Connection, limit: int) -> list[str | None]:
@@ -215,5 +230,5 @@ async def known_files(conn: Connection, files: Sequence[str]) -> set[str]:
 
 
 async def of_user(conn: Connection, user_id: int) -> list[Belonging]:
-    """All operations of a user, for whoever erases them."""
+    """What goes when this user is erased: their operations, except those that administrators share."""
     return [Belonging(*row) for row in await QUERIES.operations_of.fetch(conn, user_id)]

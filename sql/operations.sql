@@ -17,14 +17,21 @@ returning id, user_id, kind, request, file, attempts, done, total, checkpoint, s
 -- The next ones nobody works on: queued, or left behind by a process that no longer renews its lease.
 -- In order of acceptance: only the first of all open ones that name an entity may run. The head of the queue is enough to
 -- see that, since whatever comes before one of these is among them; it keeps the look cheap however long the queue is.
-with head as materialized (
+-- It is long enough that many edits of one thing do not hide the others, and ends early where batches name hundreds.
+with first_ones as materialized (
     select o.id, o.seq, o.entities, o.barrier
     from unnest($1::text[]) as wanted (kind)
     cross join lateral (
         select id, seq, entities, barrier from operations
-        where kind = wanted.kind and status in ('queued', 'running') order by seq limit 50
+        where kind = wanted.kind and status in ('queued', 'running') order by seq limit 500
     ) o
-    order by o.seq limit 50
+    order by o.seq limit 500
+), head as materialized (
+    select id, seq, entities, barrier from (
+        select *, row_number() over (order by seq) as place, sum(cardinality(entities)) over (order by seq) as named
+        from first_ones
+    ) counted
+    where place <= 50 or named <= 5000
 ), later as (
     select seq from (
         select seq, rank() over (partition by entity order by seq) as place from head, unnest(entities) as entity
@@ -42,7 +49,8 @@ update operations set
 where id in (
     select id from operations
     where id = any (array(select id from free)) and status in ('queued', 'running')
-      and (leased_until is null or leased_until < now()) and attempts < $3
+      and (leased_until is null or leased_until < now())
+      and (attempts < $3 or checkpoint is not null and kind in ('edit', 'batch'))
     order by seq
     limit $2
     for update skip locked
@@ -56,13 +64,15 @@ update operations set
 where id = $1 and status = 'running' and attempts = $2 and (not stopping or $6);
 
 -- name: give_up_operations
--- Those that were begun too often and never came to an end.
+-- Those that were begun too often and never came to an end. Not edits whose effect is there: those go on until what
+-- follows from it is done.
 update operations set
     status = 'failed', leased_until = null, finished_at = now(), file = null,
     errors = jsonb_build_array(jsonb_build_object('row', null, 'detail', $1::text))
 where id in (
     select id from operations
     where status in ('queued', 'running') and leased_until < now() and attempts >= $2
+      and not (checkpoint is not null and kind in ('edit', 'batch'))
     limit 100
     for update skip locked
 );
@@ -84,6 +94,10 @@ update operations set
     status = $3, done = $4, total = $5, errors = $6, result = $7, file = $8, leased_until = null, finished_at = now()
 where id = $1 and status = 'running' and attempts = $2;
 
+-- name: has_checkpoint
+-- Whether anything is committed of it; not if it is no longer this attempt's.
+select checkpoint is not null from operations where id = $1 and status = 'running' and attempts = $2;
+
 -- name: put_back_operation
 -- Into the queue again, not to be taken up for so many seconds. An attempt that was only interrupted does not count.
 update operations set
@@ -92,11 +106,11 @@ where id = $1 and status = 'running' and attempts = $2;
 
 -- name: list_operations
 select operation_json(o, $2::text) as operation
-from (select * from operations where user_id = $1 order by created_at desc, id desc limit $3 offset $4) o
+from (select * from operations where user_id = $1 and (not shared or $5) order by created_at desc, id desc limit $3 offset $4) o
 order by o.created_at desc, o.id desc;
 
 -- name: count_operations
-select count(*) from operations where user_id = $1;
+select count(*) from operations where user_id = $1 and (not shared or $2);
 
 -- name: list_shared_operations
 select operation_json(o, $1::text) as operation
@@ -116,27 +130,27 @@ select count(*) from (
 ) found;
 
 -- name: get_operation
--- Without a user: one that administrators share.
+-- Without a user: one that administrators share. One's own of these with $4 only.
 select operation_json(o, $3::text) from operations o
-where o.id = $1 and (o.user_id = $2 or ($2 is null and o.shared));
+where o.id = $1 and (o.user_id = $2 and (not o.shared or $4) or ($2 is null and o.shared));
 
 -- name: operation_status
-select status from operations where id = $1 and (user_id = $2 or ($2 is null and shared));
+select status from operations where id = $1 and (user_id = $2 and not shared or ($2 is null and shared));
 
 -- name: get_download
 select kind, file, created_at from operations
-where id = $1 and user_id = $2 and status = 'succeeded' and file is not null;
+where id = $1 and user_id = $2 and (not shared or $3) and status = 'succeeded' and file is not null;
 
 -- name: cancel_operation
 -- Queued: over. Running: whoever runs it will hear of it, and so will who takes up again what was interrupted after a
--- part of it was done. A file it brought along is swept up by and by. Without a user: one that administrators share.
+-- part of it was done. A file it brought along is swept up by and by. Whose it is as above.
 update operations set
     status = case when status = 'queued' and checkpoint is null then 'cancelled' else status end,
     finished_at = case when status = 'queued' and checkpoint is null then now() end,
     file = case when status = 'queued' and checkpoint is null then null else file end,
     leased_until = case status when 'queued' then null else leased_until end,
     stopping = true
-where id = $1 and (user_id = $2 or ($2 is null and shared)) and status in ('queued', 'running');
+where id = $1 and (user_id = $2 and (not shared or $3) or ($2 is null and shared)) and status in ('queued', 'running');
 
 -- name: trim_operations
 delete from operations where id in (
@@ -148,4 +162,5 @@ returning file;
 select file from operations where file = any ($1::text[]);
 
 -- name: operations_of
-select id, file from operations where user_id = $1;
+-- Only what goes with the account: what administrators share stays.
+select id, file from operations where user_id = $1 and not shared;

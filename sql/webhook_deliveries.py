@@ -20,6 +20,7 @@ MOST_COUNTED = 10_000
 # Whoever has failed for so many days and so often is switched off.
 PATIENCE_DAYS = 5
 PATIENCE_FAILURES = 20
+SWITCHED_OFF = "The webhook is switched off; switch it on first."
 
 Status = Literal["pending", "succeeded", "failed"]
 
@@ -115,7 +116,7 @@ async def ping(conn: Connection, webhook_id: int) -> UUID | None:
     """Write a delivery that says nothing; None if there is no such webhook, Conflict if it is switched off."""
     row = await QUERIES.enqueue_ping.fetchrow(conn, webhook_id)
     if row is not None and not row["enabled"]:
-        raise Conflict("The webhook is switched off; switch it on first.")
+        raise Conflict(SWITCHED_OFF)
     return row["id"] if row is not None else None
 
 
@@ -186,8 +187,14 @@ async def count(conn: Connection, webhook_id: int, status: Status | None) -> int
 
 
 async def replay(conn: Connection, delivery_id: UUID) -> bool:
-    """Send it as if for the first time, whatever became of it; False if there is none."""
-    return await QUERIES.replay.fetchval(conn, delivery_id) is not None
+    """Send it as if for the first time, whatever became of it.
+
+    False if there is none, Conflict if its webhook is switched off.
+    """
+    enabled: bool | None = await QUERIES.replay.fetchval(conn, delivery_id)
+    if enabled is False:
+        raise Conflict(SWITCHED_OFF)
+    return enabled is not None
 
 
 async def measure(conn: Connection, bound: int) -> Measured:

@@ -178,18 +178,33 @@ from (
 ) counted;
 
 -- name: replay
--- One that is on its way just now stays there.
-update webhook_deliveries d
-set status = 'pending', attempts = 0, finished_at = null, error = null,
-    due_at = case when d.status = 'pending' and d.leased_until > now() then d.due_at else now() end,
-    leased_until = case when d.status = 'pending' and d.leased_until > now() then d.leased_until end
-from webhooks w
-where d.id = $1 and w.id = d.webhook_id and w.deleted_at is null
-returning d.webhook_id;
+-- One that is on its way just now stays there. To a webhook that is switched off nothing would go.
+with found as materialized (
+    select d.id, w.disabled_at is null as enabled
+    from webhook_deliveries d
+    join webhooks w on w.id = d.webhook_id and w.deleted_at is null
+    where d.id = $1
+), again as (
+    update webhook_deliveries d
+    set status = 'pending', attempts = 0, finished_at = null, error = null,
+        due_at = case when d.status = 'pending' and d.leased_until > now() then d.due_at else now() end,
+        leased_until = case when d.status = 'pending' and d.leased_until > now() then d.leased_until end
+    from found
+    where d.id = found.id and found.enabled
+)
+select enabled from found;
 
 -- name: measure
 select
-    (select count(*) from (select from webhook_deliveries where status = 'pending' limit $1) waiting)::integer as pending,
+    (select count(*) from (
+        select
+        from webhooks w
+        cross join lateral (
+            select from webhook_deliveries d where d.webhook_id = w.id and d.status = 'pending' limit $1
+        ) waiting
+        where w.deleted_at is null and w.disabled_at is null
+        limit $1
+    ) counted)::integer as pending,
     coalesce(greatest(0, extract(epoch from now() - (
         select min(oldest.due_at)
         from webhooks w

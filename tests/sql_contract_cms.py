@@ -9,6 +9,8 @@ CMS: Contract = {
     "cms_releases": {
         "find_releases": "id slug deleted",
         "forgotten_words": "noun key id",
+        "hidden_words": "id genres tags",
+        "keep_words": NOTHING,
         "set_states": cms_releases.Turned,
         "delete_releases": "id",
         "restore_releases": "id",

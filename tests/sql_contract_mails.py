@@ -9,7 +9,7 @@ from tests.sql_contract import NOTHING, VALUE, Contract
 MAILS: Contract = {
     "notification_mails": {
         "lock_next": VALUE,
-        "lease": "event_id attempts leased_until",
+        "lease": "event_id attempts leased_until doubted",
         "reader": notification_mails.Addressee,
         "items": Shown,
         "mark_sent": NOTHING,

@@ -30,8 +30,10 @@ NOTIFICATIONS: Contract = {
     "notification_preferences": {
         "get_preferences": notification_preferences.Preferences,
         "list_mutes": "target_type target_id",
+        "lock_owner": VALUE,
         "put_preferences": NOTHING,
         "drop_other_mutes": NOTHING,
+        "unknown_mutes": "place",
         "add_mutes": NOTHING,
         "mute": VALUE,
         "unmute": NOTHING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,11 @@ import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
+from yarl import URL
 
+from server.errors import TooManyRequests
+from server.http.parse import LARGEST_BODY
+from server.keys import EDGE
 from server.rules import calendar
 from server.rules.calendar import Airing, Style
 from sql import calendars
@@ -298,6 +303,27 @@ async def test_a_draft_that_was_never_shown_is_nobodys_news(site: Running) -> No
 
 
 @on_18
+async def test_what_is_written_of_a_release_after_it_was_hidden_is_nobodys_news(site: Running) -> None:
+    who = await person(site)
+    await follow(site, who, "release", 39)
+    await sql(site, "delete from episodes where release_id = 39")
+    shown, renamed = await episode(site, 39), await episode(site, 39)
+    url = await opened(site, who)
+    await sql(site, "update releases set is_published = false, updated_at = now() where id = 39")
+    hid = (
+        "insert into revisions (noun, entity_id, action, origin, diff)"
+        " values ('release', 39, 'updated', 'cms', '{\"is_published\": [true, false]}')"
+    )
+    await sql(site, hid)
+    later = await episode(site, 39)
+    await sql(site, "update episodes set title = 'A secret', updated_at = now() where id = $1", renamed)
+    found = await entries(site, url)
+    assert {one: event["STATUS"] for one, event in found.items()} == {uid(shown): "CANCELLED"}
+    await sql(site, "update releases set is_published = true, updated_at = now() where id = 39")
+    assert {uid(shown), uid(renamed), uid(later)} == set(await entries(site, url))
+
+
+@on_18
 async def test_a_calendar_that_has_not_changed_is_not_sent_again(site: Running) -> None:
     who = await person(site)
     await follow(site, who, "release", 42)
@@ -359,6 +385,41 @@ async def test_the_address_is_a_secret_that_can_be_changed_and_taken_back(site: 
         await problem(answer, 404)
     assert not [line for line in log_lines(site) if token in str(line)]
     assert [line for line in log_lines(site) if line["path"] == "/api/v1/feeds/calendar/{token}.ics"]
+
+
+@on_18
+async def test_no_line_of_the_log_holds_the_secret_whatever_becomes_of_the_request(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "A-Secret_that-nobody-may-read"
+    start = "/api/v1/feeds/calendar/"
+    address, before = f"{start}{token}", len(log_lines(site))
+    asked = [
+        ("PROPFIND", f"{address}.ics", 405), ("OPTIONS", f"{address}.ics", 405), ("POST", f"{address}.ics", 405),
+        ("GET", address, 404), ("GET", f"{address}.ics/more", 404),
+        ("GET", f"/API/v1/feeds//Calendar/{token}.ics", 404), ("GET", f"/api/v1/feeds/%63alendar/{token}", 404),
+    ]  # fmt: skip
+    for method, path, status in asked:
+        async with site.client.request(
+            method, URL(path, encoded=True), data=b"" if method == "POST" else None
+        ) as answer:
+            assert answer.status == status, (method, path)
+    async with site.client.post(f"{address}.ics", data=BytesIO(bytes(LARGEST_BODY + 1))) as answer:
+        await problem(answer, 413)
+
+    def too_many(*_: Any) -> None:
+        raise TooManyRequests("Slowly.", retry_after=1)
+
+    monkeypatch.setattr("server.http.edge.charge", too_many)
+    monkeypatch.setattr(site.app[EDGE], "_general", object())
+    async with site.client.get(f"{address}.ics") as answer:
+        await problem(answer, 429)
+    lines = log_lines(site)[before:]
+    assert len(lines) == len(asked) + 2
+    assert not [line for line in lines if token.casefold() in str(line).casefold()]
+    hidden = [line["path"].casefold() for line in lines if line["route"] == "unmatched"]
+    assert set(hidden) == {f"{start}…"}
+    assert len(hidden) == len(lines)
 
 
 @on_18

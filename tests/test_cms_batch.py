@@ -130,6 +130,31 @@ class TestOverHttp:
         assert [index for index, one in enumerate(results) if one is None] == [7, 60]
         assert (await editor.read(f"/releases/{results[119]['id']}"))[0]["title"] == names[119]
 
+    async def test_if_match_is_about_the_state_right_before_the_edit_whatever_becomes_of_the_others(
+        self, editor: Desk
+    ) -> None:
+        for others in ([], [{"method": "DELETE", "path": "/admin/releases/987654321"}]):
+            made = await editor.done("POST", "/releases", {"title": title()})
+            path = f"/admin/releases/{made['id']}"
+            _, etag = await editor.read(f"/releases/{made['id']}")
+            rows = [
+                {"method": "PATCH", "path": path, "body": {"title": "First"}, "if_match": etag},
+                {"method": "PATCH", "path": path, "body": {"title": "Second"}, "if_match": etag},
+                *others,
+            ]
+            found = await editor.ask("POST", "/batch", {"operations": rows, "atomic": False})
+            assert (found["errors"][0]["row"], found["errors"][0]["code"]) == (1, "precondition_failed")
+            assert (await editor.read(f"/releases/{made['id']}"))[0]["title"] == "First"
+
+    async def test_each_fault_of_each_edit_is_told_with_its_place(self, editor: Desk) -> None:
+        rows = [post(title()), *(post(" ", tags=[" "]) for _ in range(120))]
+        found = await editor.ask("POST", "/batch", {"operations": rows, "atomic": False})
+        assert found["result"]["refused"] == 120
+        said = [(one["row"], one["field"], one["code"]) for one in found["errors"]]
+        fields = ("/title", "/tags")
+        assert said == [(row, field, "unprocessable") for row in range(1, 121) for field in fields]
+        assert all(one["detail"] for one in found["errors"])
+
 
 class TestInterrupted:
     """What an attempt committed is never done again."""
@@ -175,7 +200,7 @@ class TestInterrupted:
         assert row["attempts"] == 4
         assert len({result["id"] for result in row["result"]["results"]}) == 120
         assert await execute(dsn, "select count(*) from releases") == 120
-        assert await execute(dsn, "select count(*) from revisions") == 120
+        assert await execute(dsn, "select count(*) from revisions where noun = 'release'") == 120
         assert "releases" in dropped[-1] | dropped[-2]
 
     async def test_a_rename_cut_off_between_two_slices_reaches_every_release(
@@ -215,3 +240,79 @@ class TestInterrupted:
         stale = "select count(*) from release_documents where document not like '%\"New\"%'"
         assert await execute(dsn, stale) == 0
         assert await execute(dsn, "select count(*) from revisions where noun = 'genre' and action = 'updated'") == 1
+
+    async def test_an_edit_whose_effect_is_there_does_not_fail_however_often_its_end_does(
+        self, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user = await make_user(dsn, role="admin")
+        real = work.rebuild.slice
+        failures = 0
+
+        async def failing(*given: Any) -> Any:
+            nonlocal failures
+            if failures < 13:
+                failures += 1
+                raise (ValueError("inner text"), DatabaseUnavailable("Gone."), TimeoutError)[failures % 3]
+            return await real(*given)
+
+        monkeypatch.setattr(work.rebuild, "slice", failing)
+        async with bench(dsn, tmp_path) as desk:
+            employ(desk, lambda _: None)
+            await desk.ended(
+                await self.queue(
+                    desk, user, "edit", [Edit("release", "create", None, {"title": "A", "genres": ["Old"]})]
+                )
+            )
+            genre = await execute(dsn, "select id from genres")
+            one = await self.queue(desk, user, "edit", [Edit("genre", "update", genre, {"name": "New"})])
+
+            async def over() -> bool:
+                await execute(dsn, AT_ONCE)
+                desk.supervisor.ref.tell(Look())
+                return (await desk.row(one))["status"] not in ("queued", "running")
+
+            await until(over, 20)
+            assert (await desk.row(one))["status"] == "succeeded"
+        assert failures == 13
+        assert await execute(dsn, "select count(*) from release_documents where document like '%\"New\"%'") == 1
+        assert await execute(dsn, "select count(*) from revisions where noun = 'genre' and action = 'updated'") == 1
+
+    @pytest.mark.parametrize("error", [ValueError("inner text"), DatabaseUnavailable("Gone.")])
+    async def test_what_a_batch_has_done_is_followed_up_before_it_fails(
+        self, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        user = await make_user(dsn, role="admin")
+        monkeypatch.setattr(work, "PORTION", 2)
+        real = work.in_part
+
+        async def failing(conn: Any, edits: list[Edit], by: Any) -> Any:
+            if any(one.body == {"title": "Never"} for one in edits):
+                raise error
+            return await real(conn, edits, by)
+
+        monkeypatch.setattr(work, "in_part", failing)
+        async with bench(dsn, tmp_path) as desk:
+            employ(desk, lambda _: None)
+            await desk.ended(
+                await self.queue(
+                    desk, user, "edit", [Edit("release", "create", None, {"title": "A", "genres": ["Old"]})]
+                )
+            )
+            genre = await execute(dsn, "select id from genres")
+            edits = [
+                Edit("genre", "update", genre, {"name": "New"}),
+                *(Edit("release", "create", None, {"title": name}) for name in ("B", "Never", "C")),
+            ]
+            one = await self.queue(desk, user, "batch", edits, atomic=False)
+
+            async def over() -> bool:
+                await execute(dsn, AT_ONCE)
+                desk.supervisor.ref.tell(Look())
+                return (await desk.row(one))["status"] not in ("queued", "running")
+
+            await until(over, 20)
+            row = await desk.row(one)
+        assert (row["status"], len(row["result"]["results"])) == ("failed", 2)
+        assert "inner text" not in str(row["errors"])
+        assert await execute(dsn, "select count(*) from release_documents where document like '%\"New\"%'") == 1
+        assert await execute(dsn, "select count(*) from releases") == 2

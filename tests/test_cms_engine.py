@@ -11,7 +11,7 @@ import pytest
 
 from server.cms import engine
 from server.cms.edits import Author, Edit, from_json, to_json
-from server.cms.order import groups
+from server.cms.order import chained, groups
 from server.database import connect
 from server.errors import Conflict, NotFound, PreconditionFailed, YojohanError
 from server.rules.revisions import difference
@@ -50,6 +50,17 @@ def creates(count: int, **more: Any) -> list[Edit]:
 
 
 # Order
+
+
+def test_edits_are_chained_where_an_earlier_one_may_change_what_a_later_one_names() -> None:
+    def of(key: int, if_match: str | None = None, noun: Any = "release") -> Edit:
+        return Edit(noun, "update", key, {}, if_match)
+
+    assert not chained([of(1, '"a"'), of(2, '"b"'), of(1), of(1, "*")])
+    assert chained([of(1), of(1, '"a"')])
+    assert chained([of(1, '"a"'), of(2), of(1, '"a"')])
+    assert chained([of(7, noun="genre"), of(1, '"a"')])
+    assert not chained([of(1, '"a"'), of(7, noun="genre"), of(2)])
 
 
 def test_consecutive_edits_of_one_kind_on_distinct_things_are_written_together() -> None:
@@ -342,6 +353,6 @@ async def test_no_statement_reads_the_catalogue_from_end_to_end(prepared: Any) -
     wanted = {"get_release_by_slug", "current_slug", "resolve_slug", "free_slugs", "change_slugs", "visible_releases"}
     queries = [*load("cms_releases"), *load("revisions")]
     queries += [one for noun in ("releases", "imports") for one in load(noun) if one.name in wanted]
-    assert len(queries) == 7 + len(wanted)
+    assert len(queries) == 9 + len(wanted)
     read = {query.name: await tables_read_through(prepared, query) & GROWING for query in queries}
     assert {name: tables for name, tables in read.items() if tables} == {}

@@ -144,7 +144,7 @@ async def test_an_etag_that_is_not_the_present_one_is_412(editor: Desk, method: 
     _, etag = await editor.read(path)
     body = None if method == "DELETE" else {"title": title()}
     sent = {} if body is None else {"json": body}
-    for wrong in ('"nothing"', f"W/{etag}"):
+    for wrong in ('"nothing"', f"W/{etag}", "", " , "):
         async with editor.request(method, path, headers={"If-Match": wrong}, **sent) as answer:
             await problem(answer, 412)
     await editor.done(method, path, body, **{"If-Match": etag})
@@ -241,3 +241,16 @@ async def test_lists_are_paged(editor: Desk) -> None:
         await problem(answer, 422)
     words, _ = await editor.read("/genres?limit=1")
     assert (len(words["results"]), words["next"] is not None) == (1, True)
+
+
+@pytest.mark.parametrize("noun", ["genres", "tags", "franchises"])
+async def test_words_living_and_deleted_are_listed_by_how_they_begin(editor: Desk, noun: str) -> None:
+    start = title("Begins")
+    made = [(await editor.done("POST", f"/{noun}", {"name": f"{start} {end}"}))["id"] for end in ("c", "a", "b", "d")]
+    await editor.done("DELETE", f"/{noun}/{made[2]}")
+    await editor.done("DELETE", f"/{noun}/{made[1]}")
+    wanted = [made[1], made[2], made[0], made[3]]
+    assert await editor.listed(f"/{noun}?q={start.upper()}") == wanted
+    page, _ = await editor.read(f"/{noun}?q={start}&limit=3&page=2")
+    assert ([one["id"] for one in page["results"]], page["count"]) == (wanted[3:], 4)
+    assert await editor.listed(f"/{noun}?q={start} e") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import FormData
 
+from actors.works.import_catalogue import ImportCatalogue
 from server.cms import importing
 from tests.cms import Desk, desk, public, title
 from tests.conftest import Server
@@ -111,11 +113,12 @@ async def test_a_key_sent_twice_imports_once(editor: Desk) -> None:
 async def test_what_is_edited_after_it_was_accepted_wins_over_it(
     site: Running, editor: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await import_all(editor, lines([row(4000), row(4001), row(4002)]))
+    await import_all(editor, lines([row(4000), row(4001), row(4002), row(4003), row(4004)]))
     ids = [
         await sql(site, "select release_id from external_ids where external_id = $1", str(10_000_000 + number))
-        for number in (4000, 4001, 4002)
+        for number in range(4000, 4005)
     ]
+    episode = await sql(site, "select min(id) from episodes where release_id = $1", ids[4])
     held, real = asyncio.Event(), importing.checked
 
     async def wait(found: Any) -> Any:
@@ -124,13 +127,97 @@ async def test_what_is_edited_after_it_was_accepted_wins_over_it(
 
     monkeypatch.setattr("actors.works.import_catalogue.checked", wait)
     await editor.done("PATCH", f"/releases/{ids[2]}", {"year": 1990})
-    made = await send(editor, lines([row(number, title="From the file") for number in (4000, 4001, 4002)]))
+    made = await send(editor, lines([row(number, title="From the file") for number in range(4000, 4005)]))
     await editor.done("PATCH", f"/releases/{ids[0]}", {"title": "From the desk"})
+    # Nothing changes by these, and yet somebody has said that it is to be so.
+    await editor.done("PATCH", f"/releases/{ids[3]}", {"title": "Imported 4003"})
+    await editor.done("PATCH", f"/episodes/{episode}", {"title": ""})
     held.set()
     found = await editor.ended(made["id"])
-    assert (found["result"]["updated"], found["result"]["skipped"]) == (2, {"edited": 1})
+    assert (found["result"]["updated"], found["result"]["skipped"]) == (2, {"edited": 3})
     titles = [(await editor.read(f"/releases/{one}"))[0]["title"] for one in ids]
-    assert titles == ["From the desk", "From the file", "From the file"]
+    assert titles == [
+        "From the desk", "From the file", "From the file", "Imported 4003", "Imported 4004",
+    ]  # fmt: skip
+
+
+async def test_what_an_upload_does_to_episodes_is_written_down_and_can_be_undone(site: Running, editor: Desk) -> None:
+    await import_all(editor, lines([row(6000, episodes=[{"ordinal": one} for one in (1, 2, 3)])]))
+    release = await sql(site, "select release_id from external_ids where external_id = '10006000'")
+    ids = json.loads(
+        await sql(site, "select json_agg(id order by ordinal)::text from episodes where release_id = $1", release)
+    )
+    await editor.done("DELETE", f"/episodes/{ids[2]}")
+    found = await import_all(
+        editor,
+        lines([row(6000, episodes=[{"ordinal": 1, "title": "Told", "opening": {"start": 1, "stop": 9}},
+                                   {"ordinal": 3}, {"ordinal": 4}])]),
+    )  # fmt: skip
+    assert (found["result"]["updated"], found["result"]["refused"]) == (1, 1)
+    told = {"row": 1, "field": "episodes", "detail": "3 stays deleted: an editor deleted it"}
+    assert found["errors"] == [told]
+    text = (
+        "select json_agg(json_build_array(r.action, e.ordinal, r.actor_id, r.diff) order by e.ordinal)::text"
+        " from revisions r join episodes e on e.id = r.entity_id"
+        " where r.noun = 'episode' and r.origin = 'import' and e.release_id = $1"
+    )
+    diff = {"title": ["", "Told"], "opening": [None, {"start": 1, "stop": 9}]}
+    assert json.loads(await sql(site, text, release)) == [
+        ["updated", 1, editor.who.id, diff], ["deleted", 2, editor.who.id, {}], ["created", 4, editor.who.id, {}],
+    ]  # fmt: skip
+    assert await sql(site, "select count(*) from revisions where noun = 'release' and entity_id = $1", release) == 1
+    last = "select max(id) from revisions where noun = 'episode' and entity_id = $1"
+    for one in ids[:2]:
+        await editor.done("POST", f"/audit/{await sql(site, last, one)}/undo")
+    shown = [await editor.read(f"/episodes/{one}") for one in ids[:2]]
+    assert [(one["title"], one["opening"], one["deleted_at"]) for one, _ in shown] == [("", None, None)] * 2
+    await import_all(editor, lines([row(6000, episodes=[{"ordinal": 1}])]))
+    await import_all(editor, lines([row(6000, episodes=[{"ordinal": 1}, {"ordinal": 2}])]))
+    assert await sql(site, "select action from revisions where id = (" + last + ")", ids[1]) == "restored"
+
+
+async def test_a_line_that_moves_nothing_but_popularity_leaves_no_revision(site: Running, editor: Desk) -> None:
+    await import_all(editor, lines([row(6100, popularity=1)]))
+    found = await import_all(editor, lines([row(6100, popularity=9)]))
+    assert found["result"]["updated"] == 1
+    text = (
+        "select count(*) from revisions r join external_ids x on x.release_id = r.entity_id"
+        " where r.noun = 'release' and x.external_id = '10006100'"
+    )
+    assert await sql(site, text) == 1
+
+
+async def test_words_made_in_passing_are_written_down_as_made_by_whoever_named_them(
+    site: Running, editor: Desk
+) -> None:
+    await import_all(editor, lines([row(6300, genres=["Sent along", "Imported"], tags=["Sent along"])] * 2))
+    made = await editor.done("POST", "/releases", {"title": title(), "genres": ["Sent along", "Typed along"]})
+    await editor.done("PATCH", f"/releases/{made['id']}", {"franchise": "Typed along"})
+    text = (
+        "select json_agg(array[r.noun, w.name, r.action, r.origin, r.actor_id::text] order by r.id)::text"
+        " from revisions r join (select 'genre' as noun, id, name from genres"
+        " union all select 'tag', id, name from tags"
+        " union all select 'franchise', id, name from franchises) w on w.noun = r.noun and w.id = r.entity_id"
+        " where w.name like '% along'"
+    )
+    who = str(editor.who.id)
+    assert json.loads(await sql(site, text)) == [
+        ["genre", "Sent along", "created", "import", who], ["tag", "Sent along", "created", "import", who],
+        ["genre", "Typed along", "created", "cms", who], ["franchise", "Typed along", "created", "cms", who],
+    ]  # fmt: skip
+
+
+async def test_each_portion_drops_from_the_cache_what_it_changed(
+    site: Running, editor: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await import_all(editor, lines([row(6200), row(6201)]))
+    release = await sql(site, "select release_id from external_ids where external_id = '10006200'")
+    dropped: list[set[str]] = []
+    works = [one for one in gc.get_objects() if isinstance(one, ImportCatalogue)]
+    for work in works:
+        monkeypatch.setattr(work, "_drop", lambda tags: dropped.append(set(tags)))
+    await import_all(editor, lines([row(6200, year=1980), row(6201)]))
+    assert {f"release:{release}"} in dropped
 
 
 async def test_it_stops_between_two_portions_and_says_what_is_done(

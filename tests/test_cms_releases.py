@@ -141,6 +141,27 @@ async def test_what_an_editor_reads_can_be_written_back_unchanged(conn: Any) -> 
     assert await shown(conn, "release", release_id) == document
 
 
+async def test_words_that_are_hidden_survive_what_is_written_of_those_that_are_not(conn: Any) -> None:
+    release_id = await new(conn, "release", **FULL)
+    words = {
+        noun: await conn.fetchval(f"select id from {noun}s where name = $1", name)
+        for noun, name in (("genre", "Mystery"), ("tag", "nature"), ("franchise", "Mushishi"))
+    }
+    await made(conn, *(edit(noun, "delete", word) for noun, word in words.items()))
+    document = await shown(conn, "release", release_id)
+    assert (document["genres"], document["tags"], document["franchise"]) == (["Slice of Life"], [], None)
+    body = {name: document[name] for name in FULL}
+    (back,) = (await made(conn, edit("release", "replace", release_id, **body))).applied
+    assert back.changed is False
+    more = {"genres": ["Slice of Life", "Drama"], "tags": ["travel"]}
+    await made(conn, edit("release", "replace", release_id, **body | more))
+    await made(conn, edit("release", "update", release_id, genres=["Drama"]))
+    await made(conn, *(edit(noun, "restore", word) for noun, word in words.items()))
+    document = await shown(conn, "release", release_id)
+    assert (document["genres"], document["tags"]) == (["Drama", "Mystery"], ["nature", "travel"])
+    assert document["franchise"] == "Mushishi"
+
+
 async def test_what_lists_and_numbers_say_of_a_release_survives_its_edits(conn: Any) -> None:
     await load(conn, {"title": "A", "popularity": 1000, "episodes": [{"ordinal": 1}, {"ordinal": 2}]})
     release_id = await conn.fetchval("select id from releases")
@@ -250,6 +271,15 @@ async def test_what_no_schema_finds_out_is_refused_with_its_place(conn: Any, sai
     error = await fault(conn, edit("release", "create", **{"title": "A", **said}))
     assert isinstance(error, Unprocessable)
     assert [one.pointer for one in error.faults] == [pointer]
+
+
+async def test_all_that_no_schema_finds_out_is_told_at_once(conn: Any) -> None:
+    bad = {"slug": "5", "title": " ", "genres": [" "], "tags": ["fine", " "], "franchise": " "}
+    error = await fault(conn, edit("release", "create", **bad))
+    assert [one.pointer for one in error.faults] == ["/slug", "/title", "/genres", "/tags", "/franchise"]
+    release_id = await new(conn, "release", title="A")
+    error = await fault(conn, edit("release", "update", release_id, slug="5", tags=[" "]))
+    assert [one.pointer for one in error.faults] == ["/slug", "/tags"]
 
 
 async def test_text_that_is_not_unicode_is_refused(conn: Any) -> None:

@@ -242,7 +242,7 @@ async def test_an_import_does_not_bring_back_what_was_deleted(conn: Any) -> None
     genre = await new(conn, "genre", name="Gone")
     await made(conn, edit("genre", "delete", genre))
     key = name_key("gone")
-    assert await imports.vocabulary(conn, "genres", {key: "gone"}, ["gone"]) == {key: genre}
+    assert await imports.vocabulary(conn, "genres", {key: "gone"}, ["gone"]) == ({key: genre}, [])
     assert (await shown(conn, "genre", genre))["deleted_at"] is not None
     assert await conn.fetchval("select count(*) from genres") == 1
 

@@ -60,6 +60,22 @@ async def test_an_account_is_promoted_and_what_was_signed_in_no_longer_is(dsn: s
             assert (await answer.json())["role"] == "user"
 
 
+async def test_a_promotion_is_written_down_once_and_a_new_account_is_no_change(
+    dsn: str, conn: Any, tmp_path: Path
+) -> None:
+    await make(settings(dsn, tmp_path), "new@x.org")
+    assert await conn.fetchval("select count(*) from revisions") == 0
+    promoted = await conn.fetchval(
+        "insert into users (username, username_key, email, email_key, role)"
+        " values ('mod', 'mod', 'mod@x.org', 'mod@x.org', 'moderator') returning id"
+    )
+    for _ in range(2):
+        await make(settings(dsn, tmp_path), "mod@x.org")
+    rows = await conn.fetch("select noun, entity_id, action, origin, actor_id, diff from revisions")
+    diff = {"role": ["moderator", "admin"]}
+    assert [tuple(row) for row in rows] == [("user", promoted, "updated", "cms", None, diff)]
+
+
 async def test_whoever_proved_the_address_is_promoted_before_who_claimed_it_first(
     dsn: str, conn: Any, tmp_path: Path
 ) -> None:

@@ -127,6 +127,34 @@ async def test_nothing_of_an_erased_user_is_left_anywhere(site: Running, conn: A
     )
 
 
+async def test_changes_that_were_accepted_outlive_the_account_that_asked_for_them(site: Running, conn: Any) -> None:
+    who = await person(site, role="admin")
+    add = "insert into operations (user_id, kind, file, shared, status, entities) values ($1, $2, $3, $4, $5, $6)"
+    # Not to be taken up while the account goes.
+    await conn.execute(add, who.id, "waits", "imports/catalogue", True, "queued", ["release:3"])
+    await conn.execute(add, who.id, "mine", "exports/mine", False, "succeeded", [])
+    async with site.client.delete("/api/v1/profile", headers=who.headers) as answer:
+        assert answer.status == 204, await answer.text()
+    rows = await conn.fetch("select kind, user_id, status, file from operations")
+    assert [tuple(row) for row in rows] == [("waits", None, "queued", "imports/catalogue")]
+    left = "select payload->'files' from outbox_deliveries where consumer = 'eraser' and payload->'files' ? $1"
+    assert await conn.fetchval(left, "imports/catalogue") is None
+
+
+async def test_a_change_that_was_under_way_becomes_nobodys_when_the_late_eraser_comes(site: Running, conn: Any) -> None:
+    who = await person(site, role="admin")
+    async with site.client.delete("/api/v1/profile", headers=who.headers) as answer:
+        assert answer.status == 204
+    await until(conn, "select count(*) - 1 from outbox_deliveries where consumer = 'late_eraser'")
+    await conn.execute(
+        "insert into revisions (noun, entity_id, action, origin, actor_id) values ('release', 3, 'updated', 'cms', $1)",
+        who.id,
+    )
+    await conn.execute("update outbox_deliveries set due_at = now() where consumer = 'late_eraser'")
+    await until(conn, "select count(*) from revisions where actor_id = $1", who.id)
+    assert await conn.fetchval("select count(*) from revisions where entity_id = 3 and actor_id is null") == 1
+
+
 async def test_views_that_were_on_their_way_become_nobodys_when_the_late_eraser_comes(site: Running, conn: Any) -> None:
     who = await person(site)
     async with site.client.delete("/api/v1/profile", headers=who.headers) as answer:

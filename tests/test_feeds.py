@@ -91,6 +91,30 @@ async def test_the_newest_releases_come_first_and_hidden_ones_never(site: Runnin
     assert (await fetch(site, "/releases.atom"))[1] == body
 
 
+@pytest.mark.parametrize("path", ["/releases.atom", "/releases.atom?genre={}"])
+async def test_a_draft_that_was_published_late_is_new_and_stays_where_it_is_when_it_is_hidden_and_shown(
+    site: Running, path: str
+) -> None:
+    path = path.format(await sql(site, "select slug from genres where id = 1"))
+    drafted = await add(site, "Long in the drawer", hours=-24 * 365)
+    shown = "update releases set is_published = $2, announced = announced or $2 where id = $1"
+    await sql(site, "update releases set is_published = false, announced = false where id = $1", drafted)
+    older = await add(site, "Made before", hours=-1)
+    for visible in (True, False, True):
+        await sql(site, shown, drafted, visible)
+        await add(site, "Made after", hours=1)
+    site.app[CACHE].drop(LISTS)
+    ids = [int(entry.id.rpartition("/")[2]) for entry in (await fetch(site, path))[0].entries]
+    assert ids.count(drafted) == 1
+    assert 3 <= ids.index(drafted) < ids.index(older)
+    (entry,) = [one for one in (await fetch(site, path))[0].entries if one.id.endswith(f"/{drafted}")]
+    moments = "select extract(epoch from published_at)::float8, published_at > created_at from releases where id = $1"
+    published, later = await sql(site, f"select array[a::text, b::text] from ({moments}) of_one (a, b)", drafted)
+    assert (calendar.timegm(entry.published_parsed), later) == (int(float(published)), "true")
+    await sql(site, "delete from releases where title in ('Long in the drawer', 'Made before', 'Made after')")
+    site.app[CACHE].drop(LISTS)
+
+
 async def test_a_genre_has_a_feed_by_two_addresses_which_names_one(site: Running) -> None:
     slug = await sql(site, "select slug from genres where id = 1")
     by_path, body = await fetch(site, f"/genres/{slug}.atom")
@@ -190,4 +214,5 @@ async def test_the_newest_of_many_are_found_by_an_index(site: Running) -> None:
     await conn.execute("set enable_seqscan = off")
     plan = await conn.fetch(f"explain {feeds.QUERIES.newest_releases.text}", 50)
     await conn.close()
-    assert any("releases_by_created" in row[0] for row in plan)
+    for index in ("releases_by_created", "releases_by_publishing"):
+        assert any(index in row[0] for row in plan), plan

@@ -169,6 +169,38 @@ async def test_a_deleted_release_is_left_alone(conn):
     assert await dump(conn) == before
 
 
+async def test_a_line_of_a_deleted_release_that_comes_again_as_it_was_is_skipped_as_deleted(conn):
+    await load(conn, FULL)
+    await conn.execute("update releases set deleted_at = now()")
+    summary = await load(conn, FULL)
+    assert (summary.unchanged, summary.skipped) == (0, {"deleted": 1})
+
+
+@pytest.mark.parametrize("year", [2020, 2022], ids=["the same line", "a changed line"])
+async def test_a_line_follows_its_external_id_to_the_release_that_has_it_now(conn, year):
+    line = {"title": "First", "year": 2020, "external_ids": {"mal": 1}}
+    await load(conn, line, {"title": "Second", "external_ids": {"anidb": 7}})
+    first, second = [row["id"] for row in await conn.fetch("select id from releases order by id")]
+    await conn.execute("update external_ids set external_id = '2' where release_id = $1", first)
+    await conn.execute("insert into external_ids values ('mal', '1', true, $1)", second)
+    summary = await load(conn, line | {"year": year})
+    assert (summary.updated, summary.unchanged) == (1, 0)
+    found = await conn.fetch(
+        "select title, year, source || external_id as id from releases join external_ids on id = release_id"
+        " where external_id in ('1', '2') order by external_id"
+    )
+    assert [tuple(row) for row in found] == [("First", year, "mal1"), ("First", 2020, "mal2")]
+    assert await conn.fetchval("select release_id from release_imports where source_key = 'mal:1'") == second
+    assert (await load(conn, line | {"year": year})).unchanged == 1
+
+
+async def test_a_line_whose_external_id_an_editor_took_away_stays_with_its_release(conn):
+    await load(conn, {"title": "First", "external_ids": {"mal": 1}})
+    await conn.execute("delete from external_ids")
+    assert (await load(conn, {"title": "First", "external_ids": {"mal": 1}})).unchanged == 1
+    assert (await load(conn, {"title": "First", "year": 2000, "external_ids": {"mal": 1}})).updated == 1
+
+
 @pytest.mark.parametrize("batch_rows", [1, 1000])
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_the_second_row_for_a_release_is_a_duplicate_in_the_same_batch_and_in_another(

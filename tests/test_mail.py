@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.adapters import mail
 from server.adapters.breaker import FAILURES, REST, Breaker
-from server.adapters.mail import MailDeferred, MailRefused, Smtp, account_of, compose, mailer
+from server.adapters.mail import MailDeferred, MailRefused, MailUncertain, Smtp, account_of, compose, mailer
 from server.errors import SettingsError, Unavailable
 from server.rules.letters import letter
 from server.settings import Settings, load
@@ -129,6 +130,27 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
     finally:
         gone.set()
         server.close()
+
+
+@pytest.mark.parametrize(("when", "error"), [("text", MailUncertain), ("recipient", Unavailable)])
+async def test_what_failed_before_the_end_of_the_text_is_told_from_what_nobody_knows(
+    when: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang_up(server: Any, *_: Any) -> str:
+        server.transport.abort()
+        return "250 OK"
+
+    async with mailbox() as box:
+        monkeypatch.setattr(box, {"text": "handle_DATA", "recipient": "handle_RCPT"}[when], hang_up)
+        with pytest.raises(error):
+            await smtp(box.port).send("mira@example.org", "Hi", "text")
+
+
+async def test_a_line_of_one_dot_does_not_end_a_mail_whatever_ends_the_line() -> None:
+    async with mailbox() as box:
+        await smtp(box.port).send("mira@example.org", "Hi", "one\r.\rtwo\n.\n..three\r\n.\r\nfour\n")
+    (got,) = box.letters
+    assert got.text.split() == ["one", ".", "two", ".", "..three", ".", "four"]
 
 
 def test_while_it_is_open_one_at_a_time_tries_again() -> None:

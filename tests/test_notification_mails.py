@@ -13,6 +13,7 @@ import pytest
 
 from actors import notification_mailer as module
 from server.adapters import mail as adapter
+from server.adapters.breaker import FAILURES
 from server.events import MailCounters
 from server.rules.unsubscribing import ALL, UnsubscribeTokens
 from sql import notification_mails
@@ -200,26 +201,91 @@ async def test_a_mail_server_that_is_away_costs_nothing_but_time(post: Post) -> 
     assert await post.left() == 0
 
 
-async def test_a_server_that_hangs_or_hangs_up_is_given_up_and_tried_again(
+async def test_a_server_that_hangs_up_before_the_text_is_tried_again_and_again(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def hang_up(server: Any, *_: Any) -> str:
+        server.transport.abort()
+        return "250 OK"
+
+    await post.tell(await post.reader())
+    with monkeypatch.context() as patched:
+        patched.setattr(post.box, "handle_RCPT", hang_up)
+        for _ in range(3):
+            await post.actor.on_tick()
+            await post.wait_over()
+    assert await post.conn.fetchrow("select attempts, doubted from notification_mails") == (3, False)
+    await post.actor.on_tick()
+    assert (len(post.box.letters), await post.left(), post.counters.deferred) == (1, 0, 3)
+
+
+async def test_a_server_that_looks_at_a_mail_for_long_gets_it_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "SEND_TIMEOUT", 0.3)
-    user_id = await post.reader()
-    await post.tell(user_id)
+    await post.tell(await post.reader())
     post.box.hang = hanging = asyncio.Event()
-    async with asyncio.timeout(5):
+    asyncio.get_running_loop().call_later(0.8, hanging.set)
+    await post.actor.on_tick()
+    assert (len(post.box.letters), await post.left()) == (1, 0)
+    assert (post.counters.sent, post.counters.deferred) == (1, 0)
+
+
+async def test_a_server_that_never_answers_gets_a_mail_twice_and_no_third_time(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "ANSWER_TIMEOUT", 0.3)
+    await post.tell(await post.reader())
+    taken, over = [], asyncio.Event()
+
+    async def never(_: Any, envelope: Any) -> str:
+        taken.append(envelope.content)
+        await over.wait()
+        return "250 OK"
+
+    monkeypatch.setattr(post.box, "_take", never)
+    for left in (1, 0, 0):
+        async with asyncio.timeout(5):
+            await post.actor.on_tick()
+        assert await post.left() == left
+        await post.wait_over()
+    assert (len(taken), post.counters.sent, post.counters.deferred) == (2, 1, 1)
+    over.set()
+
+
+async def test_a_mail_without_an_answer_is_counted_also_when_the_server_is_left_alone_after_it(post: Post) -> None:
+    await post.tell(await post.reader())
+    post.box.drop = "after"
+    for letters, left, resting in ((1, 1, True), (2, 0, True), (2, 0, False)):
+        for _ in range(FAILURES - 1):
+            post.smtp.breaker.failed()
         await post.actor.on_tick()
+        assert (len(post.box.letters), await post.left(), post.smtp.resting) == (letters, left, resting)
+        await post.wait_over()
+
+
+async def test_a_mail_without_an_answer_that_is_then_refused_is_not_taken_for_sent(post: Post) -> None:
+    await post.tell(await post.reader())
+    post.box.drop = "after"
+    await post.actor.on_tick()
+    post.box.drop, post.box.dislike = "", "451 4.3.0 not now"
+    for _ in range(2):
+        await post.wait_over()
+        await post.actor.on_tick()
+    assert (await post.left(), len(post.box.letters), post.counters.deferred) == (1, 1, 3)
+
+
+async def test_a_stop_while_the_server_does_not_answer_is_written_down(post: Post) -> None:
+    await post.tell(await post.reader())
+    post.box.hang = hanging = asyncio.Event()
+    tick = asyncio.create_task(post.actor.on_tick())
+    async with asyncio.timeout(10):
+        while not post.box.busy[""]:  # noqa: ASYNC110 - the mail server says nothing by itself
+            await asyncio.sleep(0.005)
+    tick.cancel()
+    async with asyncio.timeout(2):
+        with pytest.raises(asyncio.CancelledError):
+            await tick
     hanging.set()
-    post.box.hang, post.box.drop = None, "before"
-    post.box.letters.clear()
-    await post.wait_over()
-    await post.actor.on_tick()
-    assert (post.box.letters, await post.left(), post.counters.deferred) == ([], 1, 2)
-    post.box.drop = ""
-    await post.wait_over()
-    await post.actor.on_tick()
-    assert len(post.box.letters) == 1
-    assert await post.left() == 0
+    assert await post.conn.fetchval("select doubted from notification_mails")
 
 
 async def test_a_server_that_takes_a_mail_and_hangs_up_gets_the_same_mail_again(post: Post) -> None:

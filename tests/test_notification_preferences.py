@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from server.keys import DATABASE
 from server.rules.notifications import CHOICES
+from sql import erasure
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, shared_site
 from tests.people import Person, person, sql
@@ -17,6 +20,9 @@ from tests.running import Running
 pytestmark = SHARED
 PATH = "/api/v1/notifications/preferences"
 MUTES = "/api/v1/notifications/mutes"
+WAITING = """
+    select count(*) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and query like '%for no key update%'"""
 DEFAULTS = {name: {"in_app": True, "email": "off"} for name in CHOICES}
 
 
@@ -133,6 +139,49 @@ async def test_mutes_are_put_and_taken_back_one_by_one_as_often_as_one_likes(sit
 
 async def test_only_so_much_is_muted(site: Running) -> None:
     who = await person(site)
-    await put(site, who, mutes=[{"target_type": "release", "target_id": 1000 + number} for number in range(1000)])
-    assert await mute(site, who, "release/3") == 409
+    await sql(
+        site,
+        "insert into notification_mutes (user_id, target_type, target_id)"
+        " select $1, 'release', n from generate_series(1000, 1998) n",
+        who.id,
+    )
+    # Of two that come at once only one fits.
+    targets = ("release/3", "genre/1", "franchise/1")
+    assert sorted(await asyncio.gather(*(mute(site, who, target) for target in targets))) == [204, 409, 409]
+    assert await mute(site, who, "release/1000") == 204
     assert len((await get(site, who))["mutes"]) == 1000
+
+
+async def test_a_mute_of_what_there_is_not_is_named_unless_it_was_muted_while_there_was(site: Running) -> None:
+    who = await person(site)
+    known = {"target_type": "release", "target_id": 77777}
+    await sql(
+        site,
+        "insert into notification_mutes (user_id, target_type, target_id) values ($1, 'release', 77777)",
+        who.id,
+    )
+    genre, unknown = {"target_type": "genre", "target_id": 1}, {"target_type": "franchise", "target_id": 88888}
+    async with site.client.put(PATH, json={"mutes": [known, genre, unknown]}, headers=who.headers) as answer:
+        document = await problem(answer, 422)
+    assert [fault["pointer"] for fault in document["errors"]] == ["/mutes/2/target_id"]
+    assert (await get(site, who))["mutes"] == [known]
+    assert (await put(site, who, mutes=[known, genre]))["mutes"] == [known, genre]
+
+
+async def test_who_writes_preferences_while_the_account_is_erased_is_turned_away(site: Running) -> None:
+    who = await person(site)
+    async with site.app[DATABASE].transaction() as conn:
+        await erasure.erase(conn, who.id)
+        writing = [
+            asyncio.create_task(_status(site, who, PATH, {"mutes": [{"target_type": "genre", "target_id": 1}]})),
+            asyncio.create_task(mute(site, who, "genre/1")),
+        ]
+        async with asyncio.timeout(5), site.app[DATABASE].connection() as watch:
+            while await watch.fetchval(WAITING) < len(writing):  # noqa: ASYNC110 - a lock says nothing by itself
+                await asyncio.sleep(0.01)
+    assert await asyncio.gather(*writing) == [401, 401]
+
+
+async def _status(site: Running, who: Person, path: str, body: dict[str, Any]) -> int:
+    async with site.client.put(path, json=body, headers=who.headers) as answer:
+        return answer.status

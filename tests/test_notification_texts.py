@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server.rules.notification_letters import Reader, letter
 from server.rules.notifications import (
     CHOICES,
     HEADLINES,
@@ -91,3 +92,19 @@ def test_what_repeats_within_five_seconds_is_one_whatever_order_it_comes_in() ->
 
     kept = collapse([news(6), news(0), news(3), news(0, 2), news(1, 1, 9)])
     assert kept == [news(0), news(0, 2), news(1, 1, 9), news(6)]
+
+
+def test_the_mail_of_a_digest_counts_what_is_wanted_by_mail() -> None:
+    data = {"counts": {"new_episode": 4}, "events": [1], "mail_counts": {"reply": 3}}
+    digest = replace(EPISODE, type="digest", target_type="user", release_id=None, slug=None, title=None, data=data)
+    assert document(digest)["text"] == "4 new episodes"
+    mailed = letter(Reader("ann", "en"), [digest], "", None)
+    assert mailed.subject == "3 replies"
+    assert "4 new episodes" not in mailed.text
+
+
+def test_a_moderator_s_second_decision_is_no_repetition_of_the_first() -> None:
+    first = News("moderation", "review", 4, 1, 7, {"decision": "rejected"}, NOW)
+    second = first._replace(data={"decision": "approved"}, created_at=NOW + timedelta(seconds=1))
+    again = second._replace(created_at=NOW + timedelta(seconds=2))
+    assert collapse([first, second, again]) == [first, second]

@@ -14,6 +14,7 @@ from server.database import connect
 from server.keys import DATABASE, IDENTITIES, UNREAD
 from server.schemas.notifications import MarkedRead, Notification, NotificationPage, UnreadCount
 from sql import notifications
+from sql.notifications import Marked
 from sql.outbox import Event
 from tests.conftest import Server
 from tests.http_fixture import SHARED, log_lines, problem, queries_seen, shared_site
@@ -262,3 +263,33 @@ async def test_a_digest_is_one_sentence(site: Running) -> None:
     await sql(site, "insert into notification_budgets (user_id, window_start, unread) values ($1, now(), 1)", who.id)
     (found,) = (await page(site, who)).results
     assert (found.type, found.text, found.release, found.data) == ("digest", "7 new episodes, 1 reply", None, data)
+
+
+async def test_who_waited_for_the_budget_hears_the_count_that_holds_by_then(site: Running) -> None:
+    who = await person(site)
+    (first, second) = await _two_unread(site, who)
+    other = await connect(site.app[DATABASE].dsn)
+    transaction = other.transaction()
+    await transaction.start()
+    for notification in (first, second):
+        await notifications.mark_read(other, who.id, notification)
+    async with site.app[DATABASE].connection() as conn:
+        pid = conn.get_server_pid()
+        waiting = asyncio.create_task(notifications.mark_read(conn, who.id, first))
+        async with asyncio.timeout(5):
+            while not await other.fetchval("select cardinality(pg_blocking_pids($1)) > 0", pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await transaction.commit()
+        assert await waiting == Marked(0, 0)
+    await other.close()
+
+
+async def _two_unread(site: Running, who: Person) -> list[int]:
+    async with site.app[DATABASE].connection() as conn:
+        await conn.execute(
+            "insert into notification_budgets (user_id, window_start, used, unread) values ($1, now(), 2, 2)", who.id
+        )
+        rows = await conn.fetch(
+            "insert into notifications (user_id, event_id) values ($1, -1), ($1, -2) returning id", who.id
+        )
+    return [row["id"] for row in rows]

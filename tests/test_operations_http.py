@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 
 import server.app as server_app
+import server.crew as server_crew
 from server.http.accepted import accepted, waited
 from server.http.guard import user_id
 from server.http.idempotency import once
@@ -54,7 +55,7 @@ async def site(server: Server, tmp_path_factory: pytest.TempPathFactory, holds: 
         method="POST", path="/api/v1/test/work/{kind}", handler=begin, summary="", tag="", access="user", status=202
     )
     rows = server_app.table()
-    patch.setattr(server_app, "_works", lambda *_: [Write(), holds[0]])
+    patch.setattr(server_crew, "_works", lambda *_: [Write(), holds[0]])
     patch.setattr(server_app, "table", lambda: (*rows, route))
     async with shared_site(server, tmp_path_factory.mktemp("site")) as started:
         yield started
@@ -216,3 +217,34 @@ async def test_cancelling_ends_what_waits_stops_what_runs_and_leaves_what_is_ove
     done = await start(site, who, "write", Prefer="wait=5")
     async with site.client.post(f"{PATH}/{done['id']}/cancel", headers=who.headers) as answer:
         assert (await answer.json())["status"] == "succeeded"
+
+
+async def test_what_administrators_share_is_seen_by_whoever_began_it_only_while_they_are_one(site: Running) -> None:
+    who = await person(site, role="admin")
+    tokens = {}
+    for scopes in (["read", "write"], ["read", "write", "admin"]):
+        draft = {"name": "machine", "scopes": scopes}
+        async with site.client.post("/api/v1/auth/tokens", json=draft, headers=who.headers) as answer:
+            tokens[scopes[-1]] = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+    own = (await start(site, who, "write", Prefer="wait=5"))["id"]
+    dsn = site.app[DATABASE].dsn
+    shared = await execute(
+        dsn, "insert into operations (user_id, kind, shared) values ($1, 'waits', true) returning id::text", who.id
+    )
+
+    async def asked(headers: dict[str, str]) -> tuple[list[str], list[int]]:
+        async with site.client.get(PATH, headers=headers) as answer:
+            page = await answer.json()
+            assert page["count"] == len(page["results"])
+        statuses = []
+        for method, tail in (("GET", ""), ("POST", "/cancel")):
+            async with site.client.request(method, f"{PATH}/{shared}{tail}", headers=headers) as answer:
+                statuses.append(answer.status)
+        return [one["id"] for one in page["results"]], statuses
+
+    assert await asked(tokens["write"]) == ([own], [404, 404])
+    state = "select status || case when stopping then ' stopping' else '' end from operations where id::text = $1"
+    assert await execute(dsn, state, shared) == "queued"
+    for headers in (who.headers, tokens["admin"]):
+        assert await asked(headers) == ([shared, own], [200, 200])
+    assert await execute(dsn, state, shared) == "cancelled stopping"

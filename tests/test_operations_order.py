@@ -59,6 +59,26 @@ async def test_who_was_put_back_still_stands_before_those_behind_it(dsn: str, co
     assert await claimed(conn) == [one.id]
 
 
+async def test_many_that_wait_for_one_entity_do_not_hide_the_others(dsn: str, conn: Any) -> None:
+    user = await make_user(dsn)
+    first, *_ = [await queue(conn, user, "release:1") for _ in range(60)]
+    other = await queue(conn, user, "release:2")
+    assert await claimed(conn) == [first, other]
+
+
+@pytest.mark.parametrize(("kind", "goes_on"), [("edit", True), ("batch", True), ("import", False)])
+async def test_an_edit_whose_effect_is_there_is_never_given_up(dsn: str, conn: Any, kind: str, goes_on: bool) -> None:
+    user = await make_user(dsn)
+    begun, fresh = await queue(conn, user, kind=kind), await queue(conn, user, kind=kind)
+    await conn.execute(
+        "update operations set status = 'running', attempts = 10, leased_until = now() - interval '1 s',"
+        " checkpoint = case when id = $1 then '{}'::jsonb end", begun,
+    )  # fmt: skip
+    assert await operations.give_up(conn, "no") == (1 if goes_on else 2)
+    assert await conn.fetchval("select status from operations where id = $1", fresh) == "failed"
+    assert await claimed(conn, [kind]) == ([begun] if goes_on else [])
+
+
 async def test_a_barrier_waits_for_what_was_accepted_before_it_and_for_nothing_else(dsn: str, conn: Any) -> None:
     user = await make_user(dsn)
     edit = await queue(conn, user, "release:1", kind="edit", shared=True)

@@ -132,6 +132,9 @@ async def test_nobody_gets_in_without_a_ticket_or_a_token_that_counts(site: Runn
 async def test_head_shows_the_headers_and_opens_nothing(site: Running) -> None:
     async with site.client.head(PATH, headers=(await someone(site)).headers) as answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+    for query in ("", "?ticket=none"):
+        async with site.client.head(PATH + query) as answer:
+            assert answer.status == 401
     assert len(site.app[STREAMS]) == 0
 
 
@@ -259,6 +262,24 @@ async def test_there_is_a_bound_for_all_together(site: Running, monkeypatch: pyt
         async with connected(site, **(await someone(site)).headers) as refused:
             check_problem(503, refused.headers, await refused.body())
     await emptied(site.app[STREAMS])
+
+
+async def test_a_long_past_is_brought_in_portions_to_a_reader_who_reads(site: Running) -> None:
+    await emptied(site.app[STREAMS])
+    who, counters = await someone(site), site.app[STREAMS].counters
+    dropped = counters.dropped
+    # More than the buffers of the kernel and of the stream hold together.
+    ids = await notify(site, who.id, count=MOST_REPLAYED, data='{"text": "' + "x" * 60_000 + '"}')
+    async with connected(site, f"?last_event_id={ids[0] - 1}", **who.headers) as reader:
+        await greeted(reader)
+        got = [event.id for _ in ids if (event := await reader.next()) is not None]
+        assert (got, counters.dropped) == (ids, dropped)
+        (place,) = await notify(site, who.id)
+        told(site, who.id)
+        while (event := await reader.next()) is not None and event.name != "notification":
+            assert event.name == "unread"
+        assert event is not None
+        assert event.id == place
 
 
 async def last_words(reader: Reader) -> Event | None:

@@ -147,7 +147,27 @@ async def test_a_duplicate_is_a_conflict_until_it_is_deleted(site: Running) -> N
     async with site.client.delete(f"{PATH}/{made['id']}", headers=who.headers) as answer:
         assert answer.status == 204
     status, again = await follow(site, who, "release", 3)
-    assert (status, again["id"] == made["id"]) == (201, False)
+    # It is the same one, revived, and devices hear of it by its revision.
+    assert (status, again["id"], again["created_at"] > made["created_at"]) == (201, made["id"], True)
+    rows = "select count(*) || ' ' || max(revision) || ' ' || count(deleted_at) from subscriptions where user_id = "
+    assert await execute(site.app[DATABASE].dsn, f"{rows}{who.id}") == "1 3 0"
+    assert (await revision(site, who), len(await events(site, who))) == (3, 2)
+
+
+async def test_of_several_that_were_deleted_the_newest_is_revived_and_found_by_an_index(conn: Any) -> None:
+    await conn.execute("insert into genres (id, slug, name, name_key) values (1, 'a', 'A', 'a')")
+    await many(conn, 7, 0)
+    await conn.execute(
+        "insert into subscriptions (id, user_id, subscription_type, target_id, deleted_at)"
+        " select 900000 + n, 7, 'genre', 1 + n % 2, now() from generate_series(1, 100) n"
+    )
+    assert (await subscriptions.create(conn, 7, "genre", 1)).id == 900100
+    assert await conn.fetchval("select count(*) from subscriptions where user_id = 7 and deleted_at is null") == 1
+    plan = await conn.fetch(
+        "explain select id from subscriptions where user_id = 8 and subscription_type = 'genre' and target_id = 9"
+        " and deleted_at is not null order by id desc limit 1"
+    )
+    assert "subscriptions_deleted" in str(plan)
 
 
 @on_18

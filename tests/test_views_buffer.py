@@ -54,7 +54,7 @@ async def test_what_was_answered_is_stored_once_while_backends_are_cut_at_random
     await database.close()
     stored = [row["event_id"] for row in await conn.fetch("select event_id from view_metrics")]
     assert counters.retries > 5
-    assert len(answered) > 500
+    assert len(answered) > 200
     assert len(stored) == len(set(stored))
     assert set(answered) <= set(stored) <= set(sent)
     assert len(stored) == await conn.fetchval("select count(*) from view_receipts")

@@ -265,6 +265,8 @@ async def test_a_ping_arrives_and_a_replay_brings_the_same_message_again(
         assert receiver.ids[0] == receiver.ids[1]
         await call(site, admin, "PATCH", one, json={"enabled": False})
         await call(site, admin, "POST", f"{one}/test", 409)
+        await call(site, admin, "POST", f"{HOOKS}/deliveries/{sent['id']}/replay", 409)
+        assert await conn_is_empty(conn)
     await call(site, admin, "POST", f"{HOOKS}/999999/test", 404)
     await call(site, admin, "POST", f"{HOOKS}/deliveries/{sent['id'][:-1]}0/replay", 404)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from actors.consumers.base import Consumer, Delivered
@@ -19,12 +20,15 @@ class Notifications(Consumer):
 
     name = "notifications"
     topics: ClassVar[frozenset[str]] = frozenset({"catalogue", "reply", "moderation"})
+    # An import names hundreds of releases or episodes in one event.
+    most: ClassVar[int] = 20
 
     async def handle(self, conn: Connection, events: Sequence[Delivered]) -> None:
         """Write down what is to be told."""
-        news = collapse(one for event in events for one in news_of(event))
-        for start in range(0, len(news), MOST_AT_ONCE):
-            await notifications.record(conn, news[start : start + MOST_AT_ONCE])
+        news = (one for event in events for one in news_of(event))
+        # What repeats something of an earlier portion is found by the statement.
+        while portion := list(islice(news, MOST_AT_ONCE)):
+            await notifications.record(conn, collapse(portion))
 
 
 def news_of(event: Delivered) -> Iterator[News]:

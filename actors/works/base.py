@@ -39,6 +39,8 @@ class Progress:
         self.total = operation.total
         self.errors: list[Mapping[str, Any]] = []
         self.refused = 0
+        # How many of them are told.
+        self.most_errors = MOST_ERRORS
         # Whether somebody has asked the work to stop; `advance` raises Stopped from then on.
         self.cancelled = False
         # Whether the lease was lost: nothing this attempt writes counts any more.
@@ -47,6 +49,8 @@ class Progress:
         self.product: str | None = None
         # What came of it so far; shown where it is cancelled or fails midway.
         self.result: dict[str, Any] = {}
+        # Whether all is done that follows from what was committed; looked at where the work `goes_on`.
+        self.followed = False
         self._database = database
         self._written = monotonic()
 
@@ -77,9 +81,13 @@ class Progress:
         self._written = monotonic()
 
     def refuse(self, row: int | None, detail: str, **more: str) -> None:
-        """A row could not be taken, and why. All are counted, the first hundred are told."""
+        """A row could not be taken, and why. All are counted, the first `most_errors` are told."""
         self.refused += 1
-        if len(self.errors) < MOST_ERRORS:
+        self.tell(row, detail, **more)
+
+    def tell(self, row: int | None, detail: str, **more: str) -> None:
+        """Something that is wrong with a row, or with the whole."""
+        if len(self.errors) < self.most_errors:
             self.errors.append({"row": row, "detail": detail, **more})
 
     def make(self, suffix: str) -> Path:
@@ -119,6 +127,9 @@ class Work:
     kind: ClassVar[str]
     # Seconds after which it is given up.
     timeout: ClassVar[float] = 900.0
+    # Whether it is begun again, however often it fails, once it has a checkpoint and until it has `followed`. The
+    # statements that claim and give up know these kinds by name.
+    goes_on: ClassVar[bool] = False
 
     async def run(self, operation: Operation, progress: Progress) -> dict[str, Any]:
         """Do what `operation.request` asks for; the result its owner sees.

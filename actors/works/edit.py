@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from actors.works.base import MOST_ERRORS, Progress, Stopped, Work
+from actors.works.base import Progress, Work
 from server.cms import engine, rebuild
 from server.cms.edits import Author, Edit, Faulty, Outcome, from_json
+from server.cms.order import chained
 from server.database import Database
-from server.errors import Conflict, YojohanError
+from server.errors import Conflict, Overloaded, Unavailable, YojohanError
 from server.rules import cache_tags
 from sql import operations
-from sql.operations import Operation
+from sql.operations import MOST_ATTEMPTS, Operation
 from sql.query import Connection
 
 Drop = Callable[[Iterable[str]], Any]
@@ -26,12 +27,15 @@ Drop = Callable[[Iterable[str]], Any]
 PORTION = 50
 # Releases whose documents are written anew in one transaction.
 SLICE = 500
+# What is told of the edits of a batch: of each that was refused, if they have one fault each.
+MOST_TOLD = 500
 
 
 class EditWork(Work):
     """One edit."""
 
     kind: ClassVar[str] = "edit"
+    goes_on: ClassVar[bool] = True
 
     def __init__(self, database: Database, drop: Drop) -> None:
         self._database = database
@@ -58,8 +62,11 @@ class EditWork(Work):
             raise self._why(progress, refused.faults) from None
         return state
 
-    def _why(self, progress: Progress, faults: list[Faulty]) -> YojohanError:  # noqa: ARG002 - others tell row by row
-        return faults[0].error
+    def _why(self, progress: Progress, faults: list[Faulty]) -> YojohanError:
+        error = faults[0].error
+        for fault in error.faults:
+            progress.tell(None, fault.detail, field=fault.pointer, code=error.code)
+        return error
 
     async def _follow(self, progress: Progress, state: dict[str, Any]) -> None:
         """Drop what is stale, and write documents that bear a changed word anew, from where that was interrupted."""
@@ -80,6 +87,7 @@ class EditWork(Work):
                 # Lists are dropped once, at the end: there may be hundreds of slices.
                 tags = cache_tags.changed(done.release_ids)
                 self._drop(tags if whole else tags.difference(cache_tags.LISTS))
+        progress.followed = True
 
 
 class BatchWork(EditWork):
@@ -90,7 +98,7 @@ class BatchWork(EditWork):
     async def run(self, operation: Operation, progress: Progress) -> dict[str, Any]:
         """The fate of each, in order; null for what could not be made, which `errors` tell by its place from 0."""
         edits = from_json(operation.request["edits"])
-        progress.total = len(edits)
+        progress.total, progress.most_errors = len(edits), MOST_TOLD
         if operation.request["atomic"]:
             state = operation.checkpoint or await self._together(operation, progress, edits)
         else:
@@ -108,11 +116,19 @@ class BatchWork(EditWork):
         progress.errors, progress.refused = list(state["errors"]), state["refused"]
         progress.result = {"results": state["results"]}
         while (made := len(state["results"])) < len(edits):
+            if state["results"] and operation.attempts > MOST_ATTEMPTS:
+                # The rest has been tried often enough; what is done has not ended before its consequences have.
+                await self._follow(progress, state)
+                raise Overloaded(f"The first {made} edits have had their turn; the rest was given up.")
             try:
                 state = await self._portion(operation, progress, edits[made : made + PORTION], state)
-            except Stopped:
+            except Unavailable:
+                # Tried again in a moment; and it may have been committed after all.
+                raise
+            except Exception:
                 # What is done stays done, with all that follows from it.
-                await self._follow(progress, state)
+                if state["results"]:
+                    await self._follow(progress, state)
                 raise
             progress.result = {"results": state["results"]}
             self._drop(state["tags"])
@@ -148,12 +164,17 @@ def noted(outcome: Outcome) -> dict[str, Any]:
 
 
 async def in_part(conn: Connection, edits: list[Edit], by: Author) -> list[Outcome | Faulty]:
-    """All at once if they can be made, otherwise each by itself, behind a savepoint."""
-    try:
-        async with conn.transaction():
-            return [await engine.apply(conn, edits, by)]
-    except engine.Refused:
-        pass
+    """All at once if they can be made, otherwise each by itself, behind a savepoint.
+
+    Either way If-Match is about the state right before its edit: where an earlier one may have changed that, there is
+    no first attempt, which looks at the states before all of them.
+    """
+    if not chained(edits):
+        try:
+            async with conn.transaction():
+                return [await engine.apply(conn, edits, by)]
+        except engine.Refused:
+            pass
     outcomes: list[Outcome | Faulty] = []
     for index, edit in enumerate(edits):
         try:
@@ -178,11 +199,16 @@ def extended(state: dict[str, Any], outcomes: list[Outcome | Faulty], first: int
         rebuild_ += [word for word in made["rebuild"] if word not in rebuild_]
     return state | {
         "results": results, "tags": sorted(tags), "rebuild": rebuild_,
-        "errors": progress.errors[:MOST_ERRORS], "refused": progress.refused,
+        "errors": progress.errors[:MOST_TOLD], "refused": progress.refused,
     }  # fmt: skip
 
 
 def refuse(progress: Progress, faults: Iterable[Faulty]) -> None:
-    """Tell of edits by their place in the batch."""
+    """Tell of edits by their place in the batch, fault by fault."""
     for index, error in faults:
-        progress.refuse(index, error.detail or error.title(), code=error.code)
+        if not error.faults:
+            progress.refuse(index, error.detail or error.title(), code=error.code)
+            continue
+        progress.refused += 1
+        for fault in error.faults:
+            progress.tell(index, fault.detail, field=fault.pointer, code=error.code)

@@ -72,7 +72,9 @@ class ImportCatalogue(Work):
             remaining = lines(stream)
             while portion := await _next(remaining, tally.line):
                 started = monotonic()
-                tally, done = await _commit(conn, upload, progress, portion, tally)
+                tally, done, changed = await _commit(conn, upload, progress, portion, tally)
+                # Here the word of the database would come a moment later than the operation says what is done.
+                self._drop(map(cache_tags.release, changed))
                 await upkeep.after(conn, done)
                 if monotonic() - told_at > LISTS_EVERY:
                     await self._let_go(conn)
@@ -107,14 +109,17 @@ async def _next(remaining: Iterator[Line], after: int) -> Portion | None:
 
 async def _commit(
     conn: Connection, upload: Upload, progress: Progress, portion: Portion, tally: Tally
-) -> tuple[Tally, Summary]:
-    """One portion, in one transaction with its checkpoint; a clash with another writer is tried again."""
+) -> tuple[Tally, Summary, set[int]]:
+    """One portion, in one transaction with its checkpoint; a clash with another writer is tried again.
+
+    Where it has come to, what this portion did, and which releases it changed.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         told = list(portion.told)
         try:
             with translated():
                 async with conn.transaction():
-                    done = await merge_portion(conn, upload, portion)
+                    done, changed = await merge_portion(conn, upload, portion)
                     reached = tally.with_(portion.last, done)
                     errors, refused = _told(progress, portion)
                     kept = reached.as_json() | {"errors": errors, "refused": refused, "news": upload.news}
@@ -126,7 +131,7 @@ async def _commit(
         else:
             break
     progress.errors, progress.refused, progress.result = errors, refused, reached.result()
-    return reached, done
+    return reached, done, changed
 
 
 def _told(progress: Progress, portion: Portion) -> tuple[list[Any], int]:

@@ -1,12 +1,14 @@
 """Sending mail: one interface, SMTP behind it. The library is loaded only where SMTP_URL is set.
 
 A mail is given to the server once. What becomes of it there nobody knows; what the server refused is told apart from
-a server that is away: the first will not get better by trying again.
+a server that is away: the first will not get better by trying again. And what failed before the end of the text, which
+may safely be sent again, is told apart from what nobody knows: the server has the whole text, and did not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +25,19 @@ from server.adapters.breaker import Breaker
 from server.errors import Unavailable
 from server.settings import Settings
 
-# Seconds for a whole conversation with the mail server, and for the look whether it is there.
+# Seconds for a conversation with the mail server up to the text, and for the look whether it is there.
 SEND_TIMEOUT = 15.0
 LOOK_TIMEOUT = 2.5
+# Seconds for the text and the answer to it: servers look for viruses meanwhile, and whoever hangs up too soon sends a
+# second time what was taken (RFC 5321, 4.5.3.2.6).
+ANSWER_TIMEOUT = 90.0
 # An outcome older than this many seconds says nothing about now.
 OUTCOME_HOLDS = 60.0
 NO_HEADERS: Mapping[str, str] = {}
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+GO_ON, TAKEN = 354, 250
+LINE_END = re.compile(rb"\r\n|\r|\n")
+DOT_AT_THE_START = re.compile(rb"^\.", re.MULTILINE)
 
 
 class MailRefused(Exception):
@@ -42,6 +50,10 @@ class MailDeferred(Exception):
 
 class MailDisliked(MailDeferred):
     """The mail server is there, but will not take this text, now or later"""
+
+
+class MailUncertain(Exception):
+    """The mail server has got the whole mail and has not said whether it takes it"""
 
 
 class WholeAddresses(EmailPolicy):
@@ -73,7 +85,8 @@ class Mailer(Protocol):
         """Send a mail to one address: plain text, and the same as HTML where there is one.
 
         MailRefused if that address takes none, MailDeferred if it may later (MailDisliked: if not with this text),
-        Unavailable if the server is away. Whoever calls again after the latter may send it twice.
+        Unavailable if the server is away. After all of these it was not sent; after MailUncertain nobody knows, and
+        whoever calls again may send it twice.
         """
 
     async def works(self) -> bool:
@@ -162,10 +175,10 @@ class Smtp:
         library = self._library
         try:
             await self._hand_over(message, ascii_address(to))
-        except library.SMTPRecipientsRefused as error:
+        except library.SMTPRecipientRefused as error:
             # The server is there and talks to us.
             self.breaker.succeeded()
-            if _for_good(error.recipients[0]):
+            if _for_good(error):
                 raise MailRefused("The mail server does not take mail to this address.") from None
             raise MailDeferred("The mail server does not take mail to this address now.") from error
         except (library.SMTPSenderRefused, library.SMTPDataError) as error:
@@ -173,28 +186,55 @@ class Smtp:
             self.breaker.failed()
             kind = MailDisliked if isinstance(error, library.SMTPDataError) and _for_good(error) else MailDeferred
             raise kind("The mail server does not take our mail.") from error
+        except (MailUncertain, asyncio.CancelledError):
+            # A caller who waits no longer has waited longer than a server should need.
+            self.breaker.failed()
+            raise
         except (library.SMTPException, OSError, ssl.SSLError, ValueError) as error:
             self.breaker.failed()
             raise Unavailable("The mail server is away.", retry_after=30) from error
         self.breaker.succeeded()
 
     async def _hand_over(self, message: EmailMessage, to: str) -> None:
-        accepted = False
+        told = accepted = False
         try:
-            async with asyncio.timeout(SEND_TIMEOUT), self._connection(SEND_TIMEOUT) as smtp:
-                utf8 = not to.isascii()
-                if utf8:
-                    await smtp.ehlo()
-                    if not smtp.supports_extension("smtputf8"):
-                        raise MailRefused("The mail server takes no mail to an address in other letters.")
-                content = message.as_bytes(policy=POLICY.clone(utf8=utf8))
-                options = ["SMTPUTF8"] if utf8 else []
-                await smtp.sendmail(parseaddr(self._sender)[1], [to], content, mail_options=options)
-                accepted = True
-        except (self._library.SMTPException, OSError):
-            # It has the mail: that it fails to say goodbye must not send it again.
+            async with asyncio.timeout(SEND_TIMEOUT) as clock, self._connection(SEND_TIMEOUT) as smtp:
+                try:
+                    text = await self._announce(smtp, message, to)
+                    clock.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT)
+                    told = True
+                    answer = await _tell(smtp.protocol, text)
+                except asyncio.CancelledError:
+                    # Who does not answer is not waited for once more, to say goodbye.
+                    smtp.close()
+                    raise
+                told, accepted = False, answer.code == TAKEN
+                if not accepted:
+                    raise self._library.SMTPDataError(answer.code, answer.message)
+        except (self._library.SMTPException, OSError) as error:
+            if told:
+                raise MailUncertain("The mail server has the mail and does not say what becomes of it.") from error
+            # It has taken the mail: that it fails to say goodbye must not send it again.
             if not accepted:
                 raise
+
+    async def _announce(self, smtp: Any, message: EmailMessage, to: str) -> bytes:
+        """Everything up to the text, and the text as it is to follow."""
+        utf8 = not to.isascii()
+        await smtp.ehlo()
+        if utf8 and not smtp.supports_extension("smtputf8"):
+            raise MailRefused("The mail server takes no mail to an address in other letters.")
+        text = LINE_END.sub(b"\r\n", message.as_bytes(policy=POLICY.clone(utf8=utf8)))
+        options = [f"SIZE={len(text)}"] if smtp.supports_extension("size") else []
+        encoding = "utf-8" if utf8 else "ascii"
+        await smtp.mail(
+            parseaddr(self._sender)[1], options=[*options, "SMTPUTF8"] if utf8 else options, encoding=encoding
+        )
+        await smtp.rcpt(to, encoding=encoding)
+        answer = await smtp.execute_command(b"DATA")
+        if answer.code != GO_ON:
+            raise self._library.SMTPDataError(answer.code, answer.message)
+        return text
 
     async def works(self) -> bool:
         """The last outcome; where that is old, whether the server greets us and takes our password."""
@@ -218,6 +258,14 @@ class Smtp:
             # What the address says, and not what the server offers: a certificate nobody asked for is none to fail on.
             start_tls=account.scheme == "smtp+starttls",
         )
+
+
+async def _tell(protocol: Any, text: bytes) -> Any:
+    """Send the text to its end, and the server's answer. The library does this in one with the command before it, and
+    does not say which of the two has failed."""
+    protocol._response_pending = True  # noqa: SLF001 - else the library takes the answer for one nobody asked for
+    protocol.write(DOT_AT_THE_START.sub(b"..", text) + b".\r\n")
+    return await protocol.read_response(timeout=ANSWER_TIMEOUT)
 
 
 def _for_good(refusal: object) -> bool:

@@ -12,7 +12,7 @@ from server.cms.edits import Action, Applied, Author, Edit, Faulty, Outcome
 from server.cms.order import ident, misplaced
 from server.cms.writer import Document, Writer, Written
 from server.errors import Conflict, Unprocessable, YojohanError
-from server.importing.merge import MOST_TOLD
+from server.importing.changes import MOST_TOLD
 from server.rules.revisions import difference
 from sql import imports, outbox, revisions
 from sql.outbox import Event
@@ -105,6 +105,10 @@ class Application:
 
     def _note(self, group: Group, written: Written, differences: Mapping[int, dict[str, Any]]) -> None:
         author, outcome = self._author, self._outcome
+        self._revisions += [
+            Revision(noun, word, "created", author.origin, author.user_id, author.operation_id)
+            for noun, word in written.words
+        ]
         for place, edit in group.items():
             changed = ident(edit) in written.changed
             self._applied[place] = Applied(edit.noun, ident(edit), changed)

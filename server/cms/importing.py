@@ -29,6 +29,7 @@ from server.importing.reading import CHUNK, BrokenFileError, decode_line, opened
 from server.importing.report import Report, Summary
 from server.rules.revisions import difference
 from sql import cms_imports, imports, revisions
+from sql.imports import EpisodeChanges, Pair
 from sql.query import Connection
 from sql.revisions import Revision
 
@@ -44,6 +45,7 @@ LONG_LINE = 32 << 10
 # Seconds of work between two turns of the loop.
 TURN = 0.001
 EDITED = "edited"
+NO_DIFF: Mapping[str, Any] = {}
 
 
 class Told(NamedTuple):
@@ -187,8 +189,11 @@ class Upload:
     news: bool
 
 
-async def merge_portion(conn: Connection, upload: Upload, portion: Portion) -> Summary:
-    """Merge it in the caller's transaction, with a revision of each release that it made or changed."""
+async def merge_portion(conn: Connection, upload: Upload, portion: Portion) -> tuple[Summary, set[int]]:
+    """Merge it in the caller's transaction, with revisions of all that it made or changed.
+
+    The counts, and the releases that caches may know otherwise.
+    """
     before: dict[int, bytes] = {}
 
     async def planned(conn: Connection, fates: list[Fate]) -> None:
@@ -196,13 +201,15 @@ async def merge_portion(conn: Connection, upload: Upload, portion: Portion) -> S
         known = [fate.release_id for fate in fates if fate.action == "update"]
         before.update(await engine.documents(conn, "release", known) if known else {})
 
-    fates, claims = await merge(
+    fates, claims, changes, words = await merge(
         conn, upload.operation_id, native.SOURCE, portion.batch.rows,
         dry_run=False, news=upload.news, planned=planned, lists=False,
     )  # fmt: skip
     await imports.claim(conn, upload.operation_id, claims)
+    await revisions.record(conn, [_revision(upload, noun, word, "created") for noun, word in words])
     await _record(conn, upload, fates, before)
-    return settle(portion.batch, fates, portion)
+    await _record_episodes(conn, upload, changes.episodes)
+    return settle(portion.batch, fates, portion), changes.documents
 
 
 async def _leave_edited(conn: Connection, upload: Upload, fates: list[Fate]) -> None:
@@ -218,14 +225,34 @@ async def _record(conn: Connection, upload: Upload, fates: list[Fate], before: M
     made = [fate.release_id for fate in fates if fate.action == "create"]
     changed = [fate.release_id for fate in fates if fate.action == "update"]
     after = await engine.documents(conn, "release", changed) if changed else {}
-    rows = [_revision(upload, "created", release_id, {}) for release_id in made]
+    rows = [_revision(upload, "release", release_id, "created") for release_id in made]
     for count, release_id in enumerate(changed):
         found = difference(orjson.loads(before[release_id]), orjson.loads(after[release_id]))
-        rows.append(_revision(upload, "updated", release_id, found))
+        # Nothing to tell where only its popularity moved, or its episodes changed.
+        if found:
+            rows.append(_revision(upload, "release", release_id, "updated", found))
         if count % 20 == 0:
             await asyncio.sleep(0)
     await revisions.record(conn, rows)
 
 
-def _revision(upload: Upload, action: revisions.RevisionAction, release_id: int, found: Mapping[str, Any]) -> Revision:
-    return Revision("release", release_id, action, "import", upload.user_id, upload.operation_id, found)
+async def _record_episodes(conn: Connection, upload: Upload, changes: EpisodeChanges) -> None:
+    """Of episodes of releases that were there before; what comes with a new release is a part of its making."""
+    one_kind: tuple[tuple[revisions.RevisionAction, Sequence[Pair]], ...] = (
+        ("deleted", changes.deleted), ("restored", changes.restored), ("created", changes.created),
+    )  # fmt: skip
+    rows = [_revision(upload, "episode", one, action) for action, pairs in one_kind for _, one in pairs]
+    ids = [one for _, one in changes.updated]
+    after = await engine.documents(conn, "episode", ids) if ids else {}
+    for count, ((_, one), said) in enumerate(changes.updated.items()):
+        then, now = orjson.loads(said or "{}"), orjson.loads(after[one])
+        rows.append(_revision(upload, "episode", one, "updated", difference(then, {name: now[name] for name in then})))
+        if count % 100 == 0:
+            await asyncio.sleep(0)
+    await revisions.record(conn, rows)
+
+
+def _revision(
+    upload: Upload, noun: str, entity_id: int, action: revisions.RevisionAction, diff: Mapping[str, Any] = NO_DIFF
+) -> Revision:
+    return Revision(noun, entity_id, action, "import", upload.user_id, upload.operation_id, diff)

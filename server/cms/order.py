@@ -39,6 +39,21 @@ def groups(edits: Sequence[Edit]) -> Iterator[dict[int, Edit]]:
         yield group
 
 
+def chained(edits: Sequence[Edit]) -> bool:
+    """Whether an earlier one of these edits may change the state that the If-Match of a later one names.
+
+    It may if both are about one thing, or about things of two nouns, which show in one another.
+    """
+    named: set[str] = set()
+    nouns: set[Noun] = set()
+    for edit in edits:
+        if edit.if_match not in (None, "*") and (edit.entity in named or nouns - {edit.noun}):
+            return True
+        named.add(edit.entity)
+        nouns.add(edit.noun)
+    return False
+
+
 def misplaced(edit: Edit, states: MutableMapping[int, bool]) -> YojohanError | None:
     """Why its thing is not one to do this to. `states` says of what is there whether it is deleted, and follows."""
     key = ident(edit)

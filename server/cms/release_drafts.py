@@ -13,8 +13,9 @@ from msgspec import UNSET
 
 from server.cms.edits import Edit
 from server.cms.order import ident
+from server.cms.writer import Document
 from server.errors import Fault, Unprocessable
-from server.importing.drafts import InvalidRowError, Item, Row, prepare
+from server.importing.drafts import InvalidRowError, Item, Row, prepare, vocabulary_key
 from server.importing.merge import said_bits
 from server.importing.planning import Fate
 from server.rules.slugs import safe_slug
@@ -27,7 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "titles": {}, "synonyms": [], "synopsis": "", "type": "other", "status": "finished", "season": None, "year": None,
     "age_rating": None, "episodes_total": None, "genres": [], "tags": [], "franchise": None, "external_ids": {},
 }  # fmt: skip
-TITLE = 1
+# Bits of `server.importing.merge.SAID`.
+TITLE, FRANCHISE, GENRES, TAGS = 1, 256, 512, 1024
 # About two milliseconds' worth.
 PORTION = 25
 
@@ -71,15 +73,38 @@ def read(edit: Edit) -> Said:
     if edit.action == "replace":
         fields = DEFAULTS | fields
     slug = "" if body.slug is UNSET else body.slug
+    faults: list[Fault] = []
     if slug and safe_slug(slug) != slug:
-        raise unprocessable("slug", "may neither be a number nor a word of the API's own addresses")
-    try:
-        # Of a patch without a title no bit says that there is one.
-        row = prepare(Item(0, None, ReleaseDraft(title="-" if body.title is UNSET else body.title, **fields)))
-    except InvalidRowError as error:
-        raise unprocessable(error.field, error.reason) from error
+        faults.append(fault("slug", "may neither be a number nor a word of the API's own addresses"))
+    # Of a patch without a title no bit says that there is one.
+    row = prepared({"title": "-" if body.title is UNSET else body.title, **fields}, faults)
+    if row is None or faults:
+        raise Unprocessable("Some values do not fit.", faults=faults)
     bits = said_bits(row.draft, empty_counts=True)
     return Said(row, bits & ~TITLE if body.title is UNSET else bits, slug, state_of(edit, body))
+
+
+def prepared(fields: dict[str, Any], faults: list[Fault]) -> Row | None:
+    """The row that these fields make, or None; what is wrong with them goes to `faults`."""
+    while True:
+        try:
+            return prepare(Item(0, None, ReleaseDraft(**fields)))
+        except InvalidRowError as error:
+            faults.append(fault(error.field, error.reason))
+            # Without the bad value it is seen what else is wrong.
+            sound = {name: value for name, value in fields.items() if name != error.field}
+            if len(sound) == len(fields):
+                return None
+            fields = {"title": "-"} | sound
+
+
+def news(said: Said, before: Document) -> int:
+    """The bits of what it says, without words that are as they were shown: those that are hidden stay with them."""
+    franchise = before["franchise"]
+    same = FRANCHISE if said.row.franchise_key == (vocabulary_key(franchise) if franchise else "") else 0
+    same |= GENRES if said.row.genres.keys() == set(map(vocabulary_key, before["genres"])) else 0
+    same |= TAGS if said.row.tags.keys() == set(map(vocabulary_key, before["tags"])) else 0
+    return said.bits & ~same
 
 
 async def read_all(edits: Sequence[Edit]) -> dict[int, Said | Unprocessable]:
@@ -105,6 +130,6 @@ def state_of(edit: Edit, body: ReleaseWrite | ReleasePatch) -> State:
     return State(ident(edit), published is not False, True, publish_at)
 
 
-def unprocessable(field: str, reason: str) -> Unprocessable:
+def fault(field: str, reason: str) -> Fault:
     """A bad value, by its field."""
-    return Unprocessable("Some values do not fit.", faults=[Fault("/" + field.replace(".", "/"), reason)])
+    return Fault("/" + field.replace(".", "/"), reason)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from server.cms import release_board
 from server.cms.edits import Action, Edit, Noun
-from server.cms.release_drafts import Said, read_all
+from server.cms.release_drafts import GENRES, TAGS, Said, news, read_all
 from server.cms.writer import Document, Written
 from server.errors import YojohanError
 from server.importing import merge
@@ -16,6 +16,7 @@ from sql import imports
 from sql.cms_releases import Turned
 from sql.query import Connection
 
+WORDS = GENRES | TAGS
 STATE = ("is_published", "publish_at", "announced")
 
 
@@ -83,24 +84,42 @@ async def create(conn: Connection, said: Sequence[Said]) -> Written:
     ids = list(states)
     await imports.build_documents(conn, ids)
     added = [one for one, (published, _) in states.items() if published]
-    return Written(set(ids), {"added": added}, tags(ids, slugs.values()))
+    return Written(set(ids), {"added": added}, tags(ids, slugs.values()), words=vocabulary.made)
 
 
 async def change(conn: Connection, said: Sequence[Said], before: Mapping[int, Document]) -> Written:
     """What is said takes the place of what was."""
     slugs = {one.id: one.slug for one in said if one.slug and one.slug != before[one.id]["slug"]}
     changed = await imports.change_slugs(conn, slugs) if slugs else set()
-    if staged := [one for one in said if one.bits]:
-        fates = [one.fate() for one in staged]
-        vocabulary = await merge.resolve_names(conn, fates)
-        merged = await merge.merge_said(conn, fates, [one.bits for one in staged], vocabulary, replaces=True)
-        changed |= merged.changed
+    words: Sequence[tuple[Noun, int]] = ()
+    bits = {one.id: news(one, before[one.id]) for one in said}
+    if staged := [one for one in said if bits[one.id]]:
+        content, words = await stage(conn, staged, bits)
+        changed |= content
     states = [one.state for one in said if one.state.dated or one.state.published is not None]
     turned = {one.id: one for one in await sql.set_states(conn, states)} if states else {}
     changed |= set(turned)
     await settle(conn, changed)
     former = [before[one]["slug"] for one in changed]
-    return Written(changed, facts(changed, turned, before), tags(changed, [*former, *slugs.values()]))
+    seen = facts(changed, turned, before)
+    return Written(changed, seen, tags(changed, [*former, *slugs.values()]), words=words)
+
+
+async def stage(
+    conn: Connection, said: Sequence[Said], bits: Mapping[int, int]
+) -> tuple[set[int], Sequence[tuple[Noun, int]]]:
+    """Merge the fields that these bits stand for. Words that no editor sees, since they were deleted, stay.
+
+    The releases that changed, and the words that were made in passing.
+    """
+    wordy = [one.id for one in said if bits[one.id] & WORDS]
+    hidden = await sql.hidden_words(conn, wordy) if wordy else []
+    fates = [one.fate() for one in said]
+    vocabulary = await merge.resolve_names(conn, fates)
+    merged = await merge.merge_said(conn, fates, [bits[one.id] for one in said], vocabulary, replaces=True)
+    if hidden:
+        await sql.keep_words(conn, hidden)
+    return merged.changed, vocabulary.made
 
 
 async def delete(conn: Connection, before: Mapping[int, Document]) -> Written:

@@ -21,12 +21,14 @@ class Written:
 
     `facts` are the lists of `catalogue` events by their names: {"added": [ids], "episodes": [[release_id, id]], …}.
     `tags` are cache tags to drop, `rebuild` words whose releases' documents are to be written anew afterwards.
+    `words` were made in passing, since somebody named them.
     """
 
     changed: AbstractSet[int] = field(default_factory=frozenset)
     facts: dict[str, list[Any]] = field(default_factory=dict)
     tags: AbstractSet[str] = field(default_factory=frozenset)
     rebuild: list[tuple[Noun, int]] = field(default_factory=list)
+    words: Sequence[tuple[Noun, int]] = ()
 
 
 class Writer(Protocol):

@@ -20,8 +20,9 @@ from server.rules.accounts import (
 )
 from server.rules.passwords import weakness
 from server.settings import Settings
-from sql import accounts
+from sql import accounts, revisions
 from sql.query import Connection
+from sql.revisions import Revision
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +43,21 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
         if user_id is None:
             user_id = await _create(conn, email, hashed)
         await accounts.set_password(conn, user_id, hashed)
+        if verb == "promoted":
+            await _record(conn, user_id, hashed)
         await accounts.make_administrator(conn, user_id)
         own = await accounts.password_of(conn, user_id)
     name = own.username if own is not None else ""
     print(f"{verb} administrator {name} (id {user_id}); signs in as {clean_email(email)}")
     return 0
+
+
+async def _record(conn: Connection, user_id: int, hashed: str) -> None:
+    """Write down that the account becomes an administrator's, by nobody who is signed in."""
+    before = await accounts.lock_if_password(conn, user_id, hashed)
+    if before is not None and before.role != "admin":
+        diff = {"role": [before.role, "admin"]}
+        await revisions.record(conn, [Revision("user", user_id, "updated", "cms", diff=diff)])
 
 
 async def _create(conn: Connection, email: str, hashed: str) -> int:

@@ -62,8 +62,9 @@ def decoder(noun: Noun, action: Action) -> msgspec.json.Decoder[Any]:
 
 
 def if_match(request: web.Request) -> str | None:
-    """If-Match, None without the header."""
-    return ", ".join(request.headers.getall("If-Match", [])).strip() or None
+    """If-Match, None without the header. One that says nothing names no state, so that none fits."""
+    named = request.headers.getall("If-Match", None)
+    return None if named is None else ", ".join(named).strip()
 
 
 async def read_batch(body: bytes) -> tuple[list[Edit], bool]:

@@ -35,6 +35,7 @@ log = logging.getLogger("yojohan.http")
 
 SANE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._\-]{8,128}$")
 LONGEST_LOGGED_PATH = 200
+SLASHES = re.compile("/+")
 LONGEST_TARGET = 500
 MOST_TARGETS = 8192
 WITH_BODY = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
@@ -89,6 +90,8 @@ class Edge:
         # The limit before every request of the API, or None where RATE_LIMIT_MAX=0 switched it off.
         self._general = general if general.quota else None
         self._unmatched = metrics.route("*", "unmatched")
+        # Where the paths begin that hold secrets; made of the routes when it is needed first.
+        self._secrets: re.Pattern[str] | None = None
         self._targets: dict[str, tuple[Hashable, RouteStats]] = {}
         self._personal: dict[str, tuple[Route, AtOnce, RouteStats]] = {}
 
@@ -274,7 +277,7 @@ class Edge:
             request_id,
             who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
             request.method,
-            stats.route if stats.secret else request.path[:LONGEST_LOGGED_PATH],
+            stats.route if stats.secret else self._path(request.path, stats)[:LONGEST_LOGGED_PATH],
             stats.route,
             response.status,
             seconds,
@@ -282,6 +285,18 @@ class Edge:
             getattr(response, "cache", "none"),
             self._clients.for_log(self._clients.of(request)),
         )
+
+    def _path(self, path: str, stats: RouteStats) -> str:
+        """The path as the log may have it. What led to no route may still hold the secret of one: a calendar's address
+        without its end, or asked for by a method that it does not have, or more often than is allowed."""
+        if stats is not self._unmatched:
+            return path
+        if self._secrets is None:
+            starts = {one.route.partition("{token")[0] for one in self.routes.values() if one.secret}
+            self._secrets = re.compile("|".join(map(re.escape, sorted(starts))) or "(?!)", re.IGNORECASE)
+        plain = SLASHES.sub("/", path)
+        found = self._secrets.search(plain)
+        return path if found is None else f"{plain[: found.end()]}…"
 
     def _dress(self, request: web.BaseRequest, response: web.StreamResponse, request_id: str) -> None:
         """The headers of every answer."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import UNSET
 
+from server.importing.changes import NONE, Changes, catalogue_events
 from server.importing.drafts import Row
 from server.importing.planning import Fate, SourceFormat, gather, lasting_claims, plan
 from server.rules import cache_tags
 from server.rules.slugs import slug_of
 from server.schemas.catalogue import EpisodeDraft, ReleaseDraft
 from sql import imports, outbox
-from sql.outbox import Event
 from sql.query import Connection
 
 # Bit by bit, what a row says; `update_releases` and its neighbours in sql/imports.sql know these numbers.
@@ -27,34 +28,30 @@ SAID = (
 
 
 class Merged(NamedTuple):
-    """What became of each row, in order, and what no later batch of the run may touch."""
+    """What became of each row, in order, and what no later batch of the run may touch; what changed of releases that
+    were there, and which words were made in passing."""
 
     fates: list[Fate]
     claims: list[str]
+    changes: Changes
+    words: list[tuple[WordNoun, int]]
 
 
-class Changes(NamedTuple):
-    """What a batch did to releases that were there: which ones changed, and which episodes they got (release, id)."""
-
-    releases: set[int]
-    episodes: list[tuple[int, int]]
-
-    @property
-    def documents(self) -> set[int]:
-        """Every release whose document has to be written anew."""
-        return self.releases | {release_id for release_id, _ in self.episodes}
-
-    def of(self, ids: set[int]) -> Changes:
-        """Those of these releases."""
-        return Changes(self.releases & ids, [pair for pair in self.episodes if pair[0] in ids])
-
-
-# Ids in one event of the outbox.
-MOST_TOLD = 500
 # Rows that are merged without looking at statistics first.
 FEW = 500
 
-Vocabulary = dict[str, dict[str, int]]
+WordNoun = Literal["genre", "tag", "franchise"]
+WORDS: dict[str, WordNoun] = {"genres": "genre", "tags": "tag", "franchises": "franchise"}
+
+
+class Vocabulary(NamedTuple):
+    """Ids of words by their table and key, and those that were made in passing."""
+
+    ids: dict[str, dict[str, int]]
+    made: list[tuple[WordNoun, int]]
+
+
+NO_WORDS = Vocabulary({}, [])
 Planned = Callable[[Connection, list[Fate]], Awaitable[None]]
 
 
@@ -73,7 +70,8 @@ async def merge(
 
     After it an `update` that changed nothing is `unchanged`, and each fate but a skipped one has its release. Without
     `news` nobody is told of new releases: they fill an empty catalogue. `planned` is shown the fates before anything is
-    written, and may turn some into skips. Without `lists` caches keep lists of releases: the caller tells them later.
+    written, and may turn some into skips; then updated episodes also tell what they said before. Without `lists` caches
+    keep lists of releases: the caller tells them later.
     """
     await imports.lock(conn)
     knowledge = await gather(conn, run, source, rows, dry_run=dry_run)
@@ -81,18 +79,20 @@ async def merge(
     if planned is not None:
         await planned(conn, fates)
     fresh = [fate for fate in fates if fate.action in ("create", "update")]
+    changes, vocabulary = NONE, NO_WORDS
     if fresh:
         vocabulary = await resolve_names(conn, fresh)
         created = [fate for fate in fresh if fate.action == "create"]
         await create(conn, created, vocabulary)
-        changes = await update(conn, source, [fate for fate in fresh if fate.action == "update"], vocabulary)
+        known = [fate for fate in fresh if fate.action == "update"]
+        changes = await update(conn, source, known, vocabulary, before=planned is not None)
         said = [(fate.row.source_key, fate.release_id, fate.row.content_hash) for fate in fresh]
         await imports.remember(conn, source.name, said, only_key=source.authoritative)
         added = [fate.release_id for fate in created]
         await publish(conn, added, changes.documents, lists=lists)
         shown = await imports.visible_releases(conn, list(changes.documents)) if changes.documents else set()
-        await outbox.publish(conn, catalogue_events(added if news else [], changes.of(shown)))
-    return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []))
+        await outbox.publish(conn, catalogue_events(added if news else [], changes, shown))
+    return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []), changes, vocabulary.made)
 
 
 async def resolve_names(conn: Connection, fates: Sequence[Fate]) -> Vocabulary:
@@ -103,10 +103,14 @@ async def resolve_names(conn: Connection, fates: Sequence[Fate]) -> Vocabulary:
         named["tags"].update(row.tags)
         if row.draft.franchise:
             named["franchises"][row.franchise_key] = row.draft.franchise
-    return {
-        noun: await imports.vocabulary(conn, noun, names, [slug_of(name, noun=noun[:-1]) for name in names.values()])
-        for noun, names in named.items()
+    found = {
+        table: await imports.vocabulary(
+            conn, table, names, [slug_of(name, noun=WORDS[table]) for name in names.values()]
+        )
+        for table, names in named.items()
     }
+    made = [(WORDS[table], one) for table, words in found.items() for one in words.made]
+    return Vocabulary({table: words.ids for table, words in found.items()}, made)
 
 
 async def create(conn: Connection, fates: Sequence[Fate], vocabulary: Vocabulary) -> None:
@@ -123,7 +127,9 @@ async def insert(
     conn: Connection, fates: Sequence[Fate], rows: Iterable[tuple[Any, ...]], more_columns: tuple[str, ...] = ()
 ) -> None:
     """Write new releases, which have their ids, and everything of them; `rows` are those of `releases`."""
-    await imports.copy(conn, "releases", rows, more_columns)
+    records = list(rows)
+    await imports.copy(conn, "releases", records, more_columns)
+    await imports.forget_slugs(conn, [row[imports.COLUMNS["releases"].index("slug")] for row in records])
     await imports.copy(conn, "release_titles", flat(fates, titles_of))
     await imports.copy(conn, "release_synonyms", flat(fates, synonyms_of))
     await imports.copy(conn, "external_ids", flat(fates, external_ids_of))
@@ -131,49 +137,47 @@ async def insert(
     await imports.insert_popularity(conn, {fate.release_id: fate.row.draft.popularity or 0 for fate in fates})
 
 
-async def update(conn: Connection, source: SourceFormat, fates: Sequence[Fate], vocabulary: Vocabulary) -> Changes:
+async def update(
+    conn: Connection, source: SourceFormat, fates: Sequence[Fate], vocabulary: Vocabulary, *, before: bool
+) -> Changes:
     """Merge rows into the releases they match; what changed of them."""
     if not fates:
-        return Changes(set(), [])
+        return NONE
     wanted = {fate.release_id: fate.row.slug for fate in fates if source.authoritative and fate.row.draft.slug}
     changed = await imports.change_slugs(conn, await imports.free_slugs(conn, wanted)) if wanted else set()
     said = [said_bits(fate.row.draft, empty_counts=source.authoritative) for fate in fates]
-    merged = await merge_said(conn, fates, said, vocabulary, replaces=source.authoritative)
+    merged = await merge_said(conn, fates, said, vocabulary, replaces=source.authoritative, before=before)
     changes = Changes(changed | merged.changed, merged.episodes)
     stirred = changes.documents | merged.moved
+    kept: dict[int, list[Decimal]] = {}
+    for release_id, ordinal in changes.episodes.kept:
+        kept.setdefault(release_id, []).append(ordinal)
     for fate in fates:
+        fate.kept = kept.get(fate.release_id, [])
         if fate.release_id not in stirred:
             fate.action = "unchanged"
     return changes
 
 
 async def merge_said(
-    conn: Connection, fates: Sequence[Fate], said: Sequence[int], vocabulary: Vocabulary, *, replaces: bool
+    conn: Connection,
+    fates: Sequence[Fate],
+    said: Sequence[int],
+    vocabulary: Vocabulary,
+    *,
+    replaces: bool,
+    before: bool = False,
 ) -> imports.Merged:
-    """Merge what rows say, `said` in bits, into releases that are there; with `replaces` it takes the place of all."""
+    """Merge what rows say, `said` in bits, into releases that are there; with `replaces` it takes the place of all.
+
+    With `before` it tells what updated episodes said until now.
+    """
     staged = (staged_release(fate, bits, vocabulary, replaces=replaces) for fate, bits in zip(fates, said, strict=True))
     await imports.copy(conn, "import_releases", staged)
     await imports.copy(conn, "import_titles", flat(fates, titles_of))
     await imports.copy(conn, "import_external_ids", flat(fates, external_ids_of))
     await imports.copy(conn, "import_episodes", flat(fates, episodes_of))
-    return await imports.merge_staged(conn, reduce(or_, said, 0), many=len(fates) > FEW)
-
-
-def catalogue_events(added: Sequence[int], changes: Changes) -> list[Event]:
-    """What the outbox is told, in events of at most MOST_TOLD ids.
-
-    Of a release that only got new episodes these speak for themselves.
-    """
-    facts: dict[str, Sequence[Any]] = {
-        "added": added,
-        "updated": sorted(changes.releases),
-        "episodes": sorted(changes.episodes),
-    }
-    return [
-        Event("catalogue", "catalogue", {name: rows[start : start + MOST_TOLD]})
-        for name, rows in facts.items()
-        for start in range(0, len(rows), MOST_TOLD)
-    ]
+    return await imports.merge_staged(conn, reduce(or_, said, 0), many=len(fates) > FEW, before=before)
 
 
 async def publish(conn: Connection, created: Sequence[int], changed: set[int], *, lists: bool = True) -> None:
@@ -230,9 +234,9 @@ def said_or_none(value: Any) -> Any:
 
 def vocabulary_ids(row: Row, vocabulary: Vocabulary) -> tuple[int | None, list[int], list[int]]:
     """The row's franchise, genres and tags as ids; sorted, so that equal sets are equal arrays."""
-    genres, tags = vocabulary["genres"], vocabulary["tags"]
+    genres, tags = vocabulary.ids["genres"], vocabulary.ids["tags"]
     return (
-        vocabulary["franchises"].get(row.franchise_key),
+        vocabulary.ids["franchises"].get(row.franchise_key),
         sorted(genres[key] for key in row.genres),
         sorted(tags[key] for key in row.tags),
     )

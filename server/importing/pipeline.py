@@ -148,7 +148,7 @@ async def transact(
     transaction = conn.transaction()
     await transaction.start()
     try:
-        fates, claims = await merge(conn, run, source, batch.rows, dry_run=dry_run, news=news)
+        fates, claims, *_ = await merge(conn, run, source, batch.rows, dry_run=dry_run, news=news)
         if not dry_run:
             await imports.claim(conn, run, claims)
     except BaseException:
@@ -176,6 +176,9 @@ def settle(batch: Batch, fates: list[Fate], report: Report) -> Summary:
             report.repair(
                 item.path, item.line, "external_ids", f"{source}:{external_id} belongs to another release", key
             )
+        for ordinal in fate.kept:
+            number = format(ordinal.normalize(), "f")
+            report.repair(item.path, item.line, "episodes", f"{number} stays deleted: an editor deleted it", key)
         outcome = OUTCOMES[fate.action]
         setattr(summary, outcome, getattr(summary, outcome) + 1)
         summary.episodes += len(fate.row.episodes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -35,13 +36,15 @@ class SourceFormat:
 
 @dataclass(slots=True)
 class Fate:
-    """What happens to one row. `release_id` is 0 while a new release has none; `lost` are ids others own."""
+    """What happens to one row. `release_id` is 0 while a new release has none; `lost` are ids others own, `kept`
+    the ordinals of episodes that stay deleted, since an editor deleted them."""
 
     row: Row
     action: Literal["unchanged", "update", "create", "skip"]
     release_id: int = 0
     reason: str = ""
     lost: list[ExternalId] = field(default_factory=list)
+    kept: list[Decimal] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -73,13 +76,16 @@ def id_claim(source: str, external_id: str) -> str:
 
 
 async def gather(conn: Connection, run: UUID, source: SourceFormat, rows: Sequence[Row], *, dry_run: bool) -> Knowledge:
-    """Ask the database once for the whole batch; rows whose hash is known are asked no further."""
+    """Ask the database once for the whole batch; of rows whose hash is known only whose they are."""
     known = await imports.known_rows(conn, source.name, [row.source_key for row in rows])
-    fresh = [row for row in rows if known.get(row.source_key, (0, b""))[1] != row.content_hash]
+    settled = [row for row in rows if known.get(row.source_key, (0, b""))[1] == row.content_hash]
+    doubtful = {id(row) for row in await _doubtful(conn, source, settled, known)}
+    spared = {id(row) for row in settled} - doubtful
+    fresh = [row for row in rows if id(row) not in spared]
     wanted = [(one[0], one[1]) for row in fresh for one in row.external_ids]
     owners = await imports.owners(conn, wanted) if wanted else {}
     releases = {release_id for release_id, _ in known.values()} | set(owners.values())
-    deleted = await imports.deleted_releases(conn, list(releases)) if fresh and releases else set()
+    deleted = await imports.deleted_releases(conn, list(releases)) if releases else set()
     # Ids of rows that were merged are in the catalogue by now; those of a dry run are nowhere else.
     ids = [id_claim(*one) for one in wanted] if dry_run else []
     asked = [key_claim(row) for row in rows] + [release_claim(one) for one in releases] + ids
@@ -87,6 +93,15 @@ async def gather(conn: Connection, run: UUID, source: SourceFormat, rows: Sequen
         await imports.spoken_for(conn, source.name, list(set(owners.values()))) if source.own_keys and owners else set()
     )
     return Knowledge(known, owners, deleted, await imports.claimed(conn, run, asked), spoken_for)
+
+
+async def _doubtful(
+    conn: Connection, source: SourceFormat, rows: Sequence[Row], known: Mapping[str, tuple[int, bytes]]
+) -> list[Row]:
+    """Those of the rows named by an external id that their release no longer has; mostly one id a row is asked for."""
+    named = [(row, one) for row in rows if is_named_by_id(row) and (one := naming_id(source, row)) is not None]
+    owners = await imports.owners(conn, [one for _, one in named]) if named else {}
+    return [row for row, one in named if owners.get(one) != known[row.source_key][0]]
 
 
 def plan(source: SourceFormat, rows: Sequence[Row], knowledge: Knowledge) -> list[Fate]:
@@ -105,7 +120,9 @@ def decide(source: SourceFormat, row: Row, knowledge: Knowledge) -> Fate:
     if key_claim(row) in knowledge.claims:
         return Fate(row, "skip", reason=DUPLICATE)
     release_id, content_hash = knowledge.known.get(row.source_key, (0, b""))
-    if release_id and content_hash == row.content_hash:
+    if release_id and is_another_now(source, row, release_id, knowledge):
+        release_id = 0
+    if release_id and content_hash == row.content_hash and release_id not in knowledge.deleted:
         return Fate(row, "unchanged", release_id)
     if not release_id:
         matches = matching(source, row, knowledge)
@@ -123,6 +140,24 @@ def decide(source: SourceFormat, row: Row, knowledge: Knowledge) -> Fate:
 def identifying(source: SourceFormat, row: Row) -> list[ExternalId]:
     """Those of the row's external ids that name one release."""
     return [(one[0], one[1]) for one in row.external_ids if one[0] not in source.shared_ids]
+
+
+def is_named_by_id(row: Row) -> bool:
+    """Whether its key is one of its external ids, and no id the source itself gave it."""
+    return row.item.source_key is None and bool(row.external_ids)
+
+
+def naming_id(source: SourceFormat, row: Row) -> ExternalId | None:
+    """The least of its identifying ids: the one its key was made of, as a rule."""
+    return min(identifying(source, row), default=None)
+
+
+def is_another_now(source: SourceFormat, row: Row, release_id: int, knowledge: Knowledge) -> bool:
+    """Whether the ids of a row, which alone made it this release, belong to others by now: somebody moved them."""
+    if not is_named_by_id(row):
+        return False
+    owners = {knowledge.owners[one] for one in identifying(source, row) if one in knowledge.owners}
+    return bool(owners) and release_id not in owners
 
 
 def matching(source: SourceFormat, row: Row, knowledge: Knowledge) -> set[int]:

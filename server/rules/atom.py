@@ -25,7 +25,7 @@ class Entry:
     synopsis: str
     terms: list[str]
     labels: list[str]
-    created_at: datetime
+    published_at: datetime
     updated_at: datetime
 
 
@@ -67,7 +67,7 @@ def _entry(feed: Feed, entry: Entry) -> str:
     return (
         f"<entry>\n<id>{tag(feed, f'releases/{entry.id}')}</id>\n<title>{escaped(title)}</title>\n"
         f'<link rel="alternate" href="{escaped(feed.releases)}/{entry.id}"/>\n'
-        f"<published>{rfc3339(entry.created_at)}</published>\n<updated>{rfc3339(entry.updated_at)}</updated>\n"
+        f"<published>{rfc3339(entry.published_at)}</published>\n<updated>{rfc3339(entry.updated_at)}</updated>\n"
         f"{categories}<summary>{escaped(summary)}</summary>\n</entry>\n"
     )
 

@@ -6,7 +6,7 @@ Titles come from elsewhere: they are cut, kept on one line, and escaped. The HTM
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import quote
 
@@ -97,7 +97,13 @@ def _line(item: Shown, language: str, public_url: str) -> _Line:
     said = item.data.get("reason") if item.type == "moderation" else None
     note = REASON[language].format(reason=_plain(str(said), LONGEST_REASON)) if said else ""
     link = f"{public_url}/releases/{quote(item.slug)}" if public_url and item.slug else ""
-    return _Line(_plain(text_of(item, language)), note, link)
+    return _Line(_plain(text_of(_as_mailed(item), language)), note, link)
+
+
+def _as_mailed(item: Shown) -> Shown:
+    """A digest counts apart what is for the list and what is for the mail."""
+    counts = item.data.get("mail_counts") if item.type == "digest" else None
+    return item if counts is None else replace(item, data={"counts": counts})
 
 
 def _subject(items: Sequence[Shown], lines: Sequence[_Line], language: str) -> str:

@@ -120,14 +120,18 @@ class Shown:
     created_at: datetime
 
 
+# What makes news the same: type, target, recipient, and what a moderator has decided.
+Sameness = tuple[str, str, int, int | None, str | None]
+
+
 def collapse(news: Iterable[News]) -> list[News]:
     """The news; what repeats something of less than COLLAPSE before is left out."""
-    kept: dict[tuple[str, str, int, int | None], datetime] = {}
+    kept: dict[Sameness, datetime] = {}
     return [one for one in sorted(news, key=lambda one: one.created_at) if _is_new(kept, one)]
 
 
-def _is_new(kept: dict[tuple[str, str, int, int | None], datetime], one: News) -> bool:
-    key = (one.type, one.target_type, one.target_id, one.recipient_id)
+def _is_new(kept: dict[Sameness, datetime], one: News) -> bool:
+    key = (one.type, one.target_type, one.target_id, one.recipient_id, one.data.get("decision"))
     before = kept.get(key)
     if before is not None and one.created_at - before < COLLAPSE:
         return False

@@ -33,7 +33,7 @@ class OperationError(Struct, frozen=True, kw_only=True):
 
     row: Annotated[int | None, Meta(description="Which row it is about; null where it is about the whole.")]
     detail: Annotated[str, Meta(description="What is wrong, for a reader.")]
-    field: Annotated[str, Meta(description="Which field of the row, where it is about one.")] | UnsetType = UNSET
+    field: Annotated[str, Meta(description="Which field of the row; of an edit, a JSON pointer.")] | UnsetType = UNSET
     code: Annotated[str, Meta(description="As in problem documents, where it has one.")] | UnsetType = UNSET
 
 
@@ -50,7 +50,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     percent: Annotated[int, Meta(ge=0, le=100, description="100 once it has succeeded, at most 99 before.")]
     errors: Annotated[
         list[OperationError],
-        Meta(max_length=101, description="The first hundred rows that were refused, and why the whole failed, if so."),
+        Meta(
+            max_length=501,
+            description="What was refused, row by row (the first hundred, of a batch the first five hundred), and why"
+            " the whole failed, if so.",
+        ),
     ]
     result: Annotated[
         dict[str, Any], Meta(description="What came of it, by kind; `refused` counts all rows that were refused.")

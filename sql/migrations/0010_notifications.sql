@@ -45,8 +45,11 @@ create table notification_budgets (
     used integer not null default 0,
     held integer not null default 0,
     unread integer not null default 0,
-    -- how many the statement that counted last delivered; it held the others
-    delivered integer not null default 0
+    -- how many the statement that counted last delivered, and how many of the others it held as rows
+    delivered integer not null default 0,
+    kept integer not null default 0,
+    -- what is held beyond the most rows anybody has, as counts by type; null where there is none
+    held_more jsonb
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 create index notification_budgets_waiting on notification_budgets (window_start, user_id) where held > 0;
 
@@ -91,6 +94,8 @@ create table notification_mails (
     due_at timestamptz not null,
     attempts integer not null default 0,
     leased_until timestamptz,
+    -- whether the mail server has had it once without an answer
+    doubted boolean not null default false,
     sent_at timestamptz,
     created_at timestamptz not null default now(),
     primary key (user_id, event_id)
@@ -147,6 +152,9 @@ create table stream_tickets (
 );
 create index stream_tickets_by_expiry on stream_tickets (expires_at);
 
+-- Who follows something again gets the row of before.
+create index subscriptions_deleted on subscriptions (user_id, subscription_type, target_id, id) where deleted_at is not null;
+
 -- A subscription from beginning to end in one round trip. The account is locked and then its revision, as in every write
 -- that devices hear of; what is looked at afterwards is seen by snapshots younger than that lock, so of two that come at
 -- once the second finds the first. `outcome` says what became of it: made, unknown, gone, full or known.
@@ -190,9 +198,19 @@ begin
         return;
     end if;
     update user_revisions set revision = raised where user_id = follower;
-    insert into subscriptions as s (user_id, subscription_type, target_id, revision)
-    values (follower, kind, target, raised)
+    update subscriptions s set deleted_at = null, revision = raised, created_at = now()
+    where s.id = (
+        select d.id from subscriptions d
+        where d.user_id = follower and d.subscription_type = kind and d.target_id = target and d.deleted_at is not null
+        order by d.id desc
+        limit 1
+    )
     returning s.id, rfc3339(s.created_at) into subscribe.id, subscribe.created_at;
+    if not found then
+        insert into subscriptions as s (user_id, subscription_type, target_id, revision)
+        values (follower, kind, target, raised)
+        returning s.id, rfc3339(s.created_at) into subscribe.id, subscribe.created_at;
+    end if;
     insert into outbox (topic, entity, user_id, payload)
     values ('subscription', 'user:' || follower, follower,
             jsonb_build_object('subscription_type', kind, 'target_id', target));

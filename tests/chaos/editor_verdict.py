@@ -17,6 +17,9 @@ MADE = """
 select x.external_id::integer as number
 from external_ids x join releases r on r.id = x.release_id where x.source = 'edited'
 """
+CREATED = """
+select count(*) from revisions where action = 'created' and origin = 'cms' and noun in ('release', 'episode')
+"""
 # Only digests have counts.
 # Each follower: told one by one, collapsed into digests, or waiting for the next window; together every new episode.
 TOLD = """
@@ -123,7 +126,7 @@ async def _made(conn: asyncpg.Connection[asyncpg.Record], record: Record, found:
         found.titles_wrong += await conn.fetchval("select title from releases where id = $1", release) not in titles
     found.revisions_missing = abs(
         len(episodes) + len(numbers)
-        - await conn.fetchval("select count(*) from revisions where action = 'created' and origin = 'cms'")
+        - await conn.fetchval(CREATED)
     )  # fmt: skip
 
 
