@@ -127,7 +127,7 @@ async def database(server: Server, releases: int) -> AsyncIterator[str]:
     """The address of a migrated database of its own with that many releases in it."""
     name = f"seeded_{os.getpid()}_{next(_numbers)}"
     admin = await asyncpg.connect(server.dsn("postgres"))
-    await admin.execute(f"create database {name} template {server.template}")
+    await admin.execute(f"create database {name} template {server.template} strategy file_copy")
     try:
         conn = await connect(server.dsn(name))
         await fill(conn, releases)

@@ -69,7 +69,7 @@ async def dsn(server: Server) -> AsyncIterator[str]:
     """The address of a fresh migrated database."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     admin = await asyncpg.connect(server.dsn("postgres"))
-    await admin.execute(f"create database {name} template {server.template}")
+    await admin.execute(f"create database {name} template {server.template} strategy file_copy")
     yield server.dsn(name)
     await admin.execute(f"drop database {name} with (force)")
     await admin.close()

@@ -34,7 +34,7 @@ MANY = """
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def conn(server: Server) -> AsyncIterator[Any]:
     admin = await asyncpg.connect(server.dsn("postgres"))
-    await admin.execute(f"create database test_accounts_plans template {server.template}")
+    await admin.execute(f"create database test_accounts_plans template {server.template} strategy file_copy")
     connection = await connect(server.dsn("test_accounts_plans"))
     await connection.execute(MANY)
     await connection.execute("analyze")

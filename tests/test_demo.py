@@ -62,7 +62,7 @@ async def other(server, conn):
     """A second fresh database on the same server."""
     admin = await connect(server.dsn("postgres"))
     name = f"{await conn.fetchval('select current_database()')}_twin"
-    await admin.execute(f"create database {name} template {server.template}")
+    await admin.execute(f"create database {name} template {server.template} strategy file_copy")
     twin = await connect(server.dsn(name))
     yield twin
     await twin.close()

@@ -49,10 +49,16 @@ class Orders:
 
     def judge(self, rows: dict[str, tuple[int, bool]]) -> tuple[int, int]:
         """How many are lost and how many are there too often; `rows` are (target, deleted) by id."""
-        lost = sum(order.made not in rows or rows[order.made] != (order.target, order.undone) for order in self.known())
+        # What is ordered again after it was undone may be made of what there was before.
+        made: dict[str, list[Order]] = {}
+        for order in self.known():
+            made.setdefault(str(order.made), []).append(order)
+        lost = sum(
+            rows.get(key) != (orders[0].target, all(order.undone for order in orders)) for key, orders in made.items()
+        )
         unknown = [order.target for order in self.given if order.made is None]
         doubled = self.contradicted
-        for target in (row[0] for made, row in rows.items() if made not in {order.made for order in self.known()}):
+        for target in (row[0] for key, row in rows.items() if key not in made):
             if target in unknown:
                 unknown.remove(target)
             else:
