@@ -111,7 +111,7 @@ async def create(
 
 
 async def claim(conn: Connection, kinds: Sequence[str], limit: int) -> list[Operation]:
-    """Take up to `limit` operations of these kinds under a lease of a minute, in the order of acceptance."""
+    """Take up to `limit` operations of these kinds under a lease of twenty seconds, in the order of acceptance."""
     rows = await QUERIES.claim_operations.fetch(conn, list(kinds), limit, MOST_ATTEMPTS)
     return sorted((Operation(*row) for row in rows), key=lambda one: one.seq)
 

@@ -43,7 +43,7 @@ with first_ones as materialized (
                                    and earlier.shared and earlier.seq < head.seq))
 )
 update operations set
-    status = 'running', attempts = attempts + 1, leased_until = now() + interval '60 seconds',
+    status = 'running', attempts = attempts + 1, leased_until = now() + interval '20 seconds',
     started_at = coalesce(started_at, now()),
     done = case when checkpoint is null then 0 else done end, total = case when checkpoint is null then 0 else total end
 where id in (
@@ -60,7 +60,7 @@ returning id, user_id, kind, request, file, attempts, done, total, checkpoint, s
 -- name: checkpoint_operation
 -- In the transaction of the effect: what is done by this attempt, or by none. With $6 also if it has been asked to stop.
 update operations set
-    checkpoint = $3, done = coalesce($4, done), total = coalesce($5, total), leased_until = now() + interval '60 seconds'
+    checkpoint = $3, done = coalesce($4, done), total = coalesce($5, total), leased_until = now() + interval '20 seconds'
 where id = $1 and status = 'running' and attempts = $2 and (not stopping or $6);
 
 -- name: give_up_operations
@@ -84,7 +84,7 @@ select set_config('lock_timeout', '9s', true), set_config('statement_timeout', '
 -- name: renew_operations
 -- Progress of what still runs under this lease. What is missing from the answer has been lost to somebody else.
 update operations o set
-    done = mine.done, total = mine.total, leased_until = now() + interval '60 seconds'
+    done = mine.done, total = mine.total, leased_until = now() + interval '20 seconds'
 from unnest($1::uuid[], $2::int[], $3::int[], $4::int[]) as mine (id, attempts, done, total)
 where o.id = mine.id and o.status = 'running' and o.attempts = mine.attempts
 returning o.id, o.stopping;

@@ -115,7 +115,7 @@ class Progress:
             async with self._database.connection() as conn:
                 leased = await operations.renew(conn, [self.standing])
         except Unavailable as error:
-            # The lease is good for a minute; the next call tries again.
+            # The lease is good for twenty seconds; the next call tries again.
             log.warning("progress waits for the database", extra={"reason": error.code})
             return
         self.heard(leased.get(self.operation.id))

@@ -85,10 +85,7 @@ def same(header: str | None, etag: str) -> bool:
 
 def matches(header: str, entry: Entry) -> bool:
     """If-None-Match (RFC 9110, 13.1.2): weak comparison; either encoding of the same body counts."""
-    if header in (entry.etag, entry.gzip_etag) or header.strip() == "*":
-        return True
-    tags = (part.strip().removeprefix("W/") for part in header.split(","))
-    return any(tag in (entry.etag, entry.gzip_etag) for tag in tags)
+    return header in (entry.etag, entry.gzip_etag) or same(header, entry.etag) or same(header, entry.gzip_etag)
 
 
 def accepts_gzip(header: str | None) -> bool:

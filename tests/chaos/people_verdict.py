@@ -17,7 +17,7 @@ from tests.chaos.person import Person
 from tests.chaos.process import EPISODES
 
 PATIENCE = 30.0
-# A dead process's operations are taken up again a minute after it was last heard of. That minute is not waited for.
+# A dead process's operations are taken up again twenty seconds after it was last heard of, which are not waited for.
 FORGET_LEASES = "update operations set leased_until = now() where status = 'running'"
 # The same act of the same actor on the same target within five seconds is told once.
 TOLD_TWICE = """
