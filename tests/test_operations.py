@@ -118,7 +118,7 @@ async def test_progress_and_lease_are_written_while_it_runs(dsn: str, tmp_path: 
 
         await until(told)
         left = await execute(dsn, "select leased_until - now() from operations")
-        assert timedelta(seconds=55) < left <= timedelta(seconds=60)
+        assert timedelta(seconds=15) < left <= timedelta(seconds=20)
 
 
 async def test_a_running_operation_is_taken_up_again_after_its_process_died(dsn: str, tmp_path: Path) -> None:
