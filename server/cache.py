@@ -66,6 +66,8 @@ TABLE: dict[str, tuple[int, int, int]] = {
     "top": (3600, 60, 300),
     "trending": (60, 15, 30),
     "feeds": (300, 60, 300),
+    "comments": (60, 5, 10),
+    "reviews": (60, 5, 10),
 }
 assert tuple(TABLE) == CACHE_POLICIES
 

@@ -46,6 +46,7 @@ from handlers import notifications as told
 from server import errors
 from server.http.parse import UUID_PATTERN
 from server.http.route import Handler, Route
+from server.routes_community import community
 from server.schemas import accounts as account_types
 from server.schemas import analytics_answers, answers, catalogue_answers, cms_answers, library_examples, queries
 from server.schemas import library as library_types
@@ -113,8 +114,8 @@ EVENT = {
 def table() -> tuple[Route, ...]:
     """All routes. Where two could match, the one further up wins."""
     return (
-        *operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared(), *cms(), *notifications(),
-        *outwards(),
+        *operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared(), *community(), *cms(),
+        *notifications(), *outwards(),
     )  # fmt: skip
 
 

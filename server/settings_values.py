@@ -13,7 +13,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # The rows of the cache policy table; CACHE_TTL_<POLICY> overrides the time to live of one.
 CACHE_POLICIES = (
     "release", "releases", "latest", "episodes", "episode", "related", "vocabulary", "franchise", "schedule",
-    "analytics_live", "analytics", "top", "trending", "feeds",
+    "analytics_live", "analytics", "top", "trending", "feeds", "comments", "reviews",
 )  # fmt: skip
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 

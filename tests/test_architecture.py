@@ -178,6 +178,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.app": EVERYTHING,
     "server.crew": EVERYTHING,
     "server.routes": EVERYTHING,
+    "server.routes_community": EVERYTHING,
     "server.commands": EVERYTHING,
 }  # fmt: skip
 
@@ -186,6 +187,7 @@ ROOTS = {
     "server.app": ("run", "server.commands"),
     "server.crew": ("server.app",),
     "server.routes": ("run", "server.app", "server.crew", "server.commands"),
+    "server.routes_community": ("server.routes",),
 }
 # A task somebody holds, awaits and cancels; everybody else asks an actor or a job runner.
 TASK_MAKERS = {

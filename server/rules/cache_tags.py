@@ -4,6 +4,9 @@
     release:ID    what shows one release alone, its episodes and each of them included
     slug:SLUG     what was asked for by that slug
     episode:ID    that episode alone
+    comments:ID   the comments of one release
+    replies:ID    the replies to one comment
+    reviews:ID    the reviews of one release
 
 An answer that was asked for by slug or by an episode's id learns the release's tag when its body is made. So an import
 that knows nothing but the ids of releases reaches all of them.
@@ -31,6 +34,21 @@ def slug(name: str) -> str:
 def episode(episode_id: int) -> str:
     """Of one episode."""
     return f"episode:{episode_id}"
+
+
+def comments(release_id: int) -> str:
+    """Of the comments of one release."""
+    return f"comments:{release_id}"
+
+
+def replies(comment_id: int) -> str:
+    """Of the replies to one comment."""
+    return f"replies:{comment_id}"
+
+
+def reviews(release_id: int) -> str:
+    """Of the reviews of one release."""
+    return f"reviews:{release_id}"
 
 
 def named(id_or_slug: str) -> tuple[str, ...]:
