@@ -30,8 +30,8 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(BIN)/python
 run: install ## Serve, with the embedded PostgreSQL and a demo catalogue (DEMO=0 leaves it empty)
 	@exec $(BIN)/python run.py serve
 
-test: install-dev ## Run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: install-dev ## Run all tests, a process a core, each with databases of its own
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 check: install-dev ## Formatting, lint, types, architecture rules
 	$(BIN)/ruff format --check .
@@ -46,7 +46,7 @@ format: install-dev ## Rewrite files the way `check` wants them
 bench: install-dev ## Measure against the limits of this machine; writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench --write docs/benchmarks.md $(ARGS)
 
-chaos: install-dev ## Kill the server 200 times under load and count what was lost or done twice
+chaos: install-dev ## Kill the server 200 times under load, crowd it, overload it, take Redis away; say what it broke
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: install-dev ## Resolve the dependencies anew into the lock files (needs uv)

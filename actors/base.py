@@ -72,6 +72,9 @@ class Stats:
     handling_seconds: float = 0.0
     restarts: int = 0
     refused: int = 0
+    # Ticks put off under pressure, and whether the last one was.
+    put_off: int = 0
+    paused: bool = False
     last_tick: float = field(default_factory=perf_counter)
 
 
@@ -200,6 +203,9 @@ class Actor(Generic[Message]):
     interval: float | None = None
     # Seconds to the first tick, where that is not a whole interval.
     first_tick: float | None = None
+    # Whether its ticks wait while the server is under pressure, for the supervisor's `PATIENCE` at most. Nothing that
+    # was promised may depend on them. Messages are handled in any case.
+    yields_to_pressure: ClassVar[bool] = False
 
     async def on_start(self) -> None:
         """Before the first message, and after each restart. An error here counts as a crash."""

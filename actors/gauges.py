@@ -45,4 +45,5 @@ class Gauges(Actor[Any]):
             "episodes": found.episodes,
             "views": found.views,
             "subscriptions": found.subscriptions,
+            "moderation_waiting": found.waiting,
         }

@@ -23,6 +23,7 @@ class Housekeeping(Actor[Any]):
     """Applies every rule every ten minutes, each slice in a transaction of its own."""
 
     name = "housekeeping"
+    yields_to_pressure = True
     interval = 600.0
     first_tick = 60.0
 

@@ -33,6 +33,8 @@ PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 # Seconds that work which is told to stop at shutdown may take to put itself back into the queue.
 STOP_PATIENCE = 2.0
+# Seconds that queued work waits for pressure to go.
+PRESSED_PATIENCE = 600.0
 TIDY_INTERVAL = 3600.0
 TRIMMED_AT_ONCE = 500
 # A file nobody knows may still be on its way into a transaction, or being written.
@@ -69,7 +71,7 @@ class Runs:
 
 
 class Operations(Actor[Look]):
-    """Claims, runs, renews, finishes, and clears away what is a week old."""
+    """Claims, runs, renews, finishes, and clears away what is a week old. While it is `pressed` it begins nothing."""
 
     name = "operations"
     capacity = 100
@@ -78,7 +80,17 @@ class Operations(Actor[Look]):
     # Whether this lane looks after those of all lanes: gives up what never ends, clears away what is old.
     keeps_house = True
 
-    def __init__(self, database: Database, files: Files, jobs: Jobs, runs: Runs, works: Sequence[Work]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        jobs: Jobs,
+        runs: Runs,
+        works: Sequence[Work],
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._pressed = pressed
+        self._pressed_since: float | None = None
         self._database = database
         self._files = files
         self._jobs = jobs
@@ -141,7 +153,7 @@ class Operations(Actor[Look]):
 
     async def _claim(self) -> None:
         free = AT_ONCE - len(self._runs.by_id)
-        if free <= 0 or not self._works:
+        if free <= 0 or not self._works or self._waits():
             return
         async with self._database.connection() as conn:
             claimed = await sql.claim(conn, list(self._works), free)
@@ -153,6 +165,15 @@ class Operations(Actor[Look]):
             except Overloaded:
                 del self._runs.by_id[operation.id]
                 await self._put_back(run, PAUSE, counted=False)
+
+    def _waits(self) -> bool:
+        """Whether what is queued waits until the pressure is over; for a while only, or a tight machine never works."""
+        if not self._pressed():
+            self._pressed_since = None
+            return False
+        if self._pressed_since is None:
+            self._pressed_since = monotonic()
+        return monotonic() - self._pressed_since < PRESSED_PATIENCE
 
     async def _carry_out(self, run: Run) -> None:
         run.task = asyncio.current_task()

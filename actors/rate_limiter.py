@@ -1,6 +1,6 @@
 """The rate limiter: keeps the meter small. Requests are decided in plain calls on the meter, never by a message.
 
-Exchanging counts with other instances belongs into `on_tick`.
+Where instances share their counts, `actors.limit_exchange` asks for them.
 """
 
 from __future__ import annotations

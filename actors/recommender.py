@@ -33,6 +33,7 @@ class Recommender(Actor[Any]):
     """Works through the round of the day. How far it has come is a row: a restart goes on there."""
 
     name = "recommender"
+    yields_to_pressure = True
     interval = 2.0
     first_tick = 30.0
 

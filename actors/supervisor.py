@@ -20,6 +20,11 @@ from server.errors import ActorStopped
 
 log = logging.getLogger("yojohan.actors")
 
+# How long ticks are put off under pressure, in seconds: what deletes and counts must not stop for ever. And how often
+# somebody looks whether it is over.
+PATIENCE = 600.0
+LOOK_AGAIN = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
@@ -40,11 +45,18 @@ class Supervisor:
     """One actor with its mailbox, statistics and task."""
 
     def __init__(
-        self, factory: Callable[[], Actor[Any]], policy: RestartPolicy, on_fatal: Callable[[str, BaseException], None]
+        self,
+        factory: Callable[[], Actor[Any]],
+        policy: RestartPolicy,
+        on_fatal: Callable[[str, BaseException], None],
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._factory = factory
         self._policy = policy
         self._on_fatal = on_fatal
+        # Whether the server is under so much pressure that background work should wait.
+        self._pressed = pressed
+        self._put_off_since: float | None = None
         self.actor = factory()
         self.name = self.actor.name
         self.mailbox = Mailbox(self.actor.capacity, self.actor.capacity_bytes)
@@ -133,6 +145,9 @@ class Supervisor:
         try:
             while await self.mailbox.wait(batch, linger, lambda: self._tick_due):
                 if self._tick_due:
+                    if self._waits(actor):
+                        clock = self._schedule_tick(LOOK_AGAIN)
+                        continue
                     await self._tick()
                     clock = self._schedule_tick(actor.interval)
                 elif isinstance(actor, BatchActor):
@@ -151,6 +166,21 @@ class Supervisor:
     def _mark_tick(self) -> None:
         self._tick_due = True
         self.mailbox.wake()
+
+    def _waits(self, actor: Actor[Any]) -> bool:
+        """Whether this tick is put off. One that waits is alive: its last tick is now."""
+        now = perf_counter()
+        waits = actor.yields_to_pressure and self._pressed()
+        if waits and self._put_off_since is None:
+            self._put_off_since = now
+        waits = waits and now - (self._put_off_since or now) < PATIENCE
+        self.stats.paused = waits
+        if waits:
+            self.stats.put_off += 1
+            self.stats.last_tick = now
+        else:
+            self._put_off_since = None
+        return waits
 
     async def _tick(self) -> None:
         started = perf_counter()

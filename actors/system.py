@@ -21,10 +21,19 @@ START_TIMEOUT = 15.0
 
 
 class ActorSystem:
-    """The list of actors. `on_fatal` is called with a name and an error when one cannot be kept alive."""
+    """The list of actors. `on_fatal` is called with a name and an error when one cannot be kept alive.
 
-    def __init__(self, on_fatal: Callable[[str, BaseException], None], policy: RestartPolicy | None = None) -> None:
+    `pressed` says whether those who yield to pressure should do so now.
+    """
+
+    def __init__(
+        self,
+        on_fatal: Callable[[str, BaseException], None],
+        policy: RestartPolicy | None = None,
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.jobs = Jobs()
+        self._pressed = pressed
         self._on_fatal = on_fatal
         self._policy = policy or RestartPolicy()
         self._supervisors: list[Supervisor] = []
@@ -35,7 +44,7 @@ class ActorSystem:
 
     def add(self, factory: Callable[[], Actor[Any]]) -> ActorRef[Any]:
         """Put an actor at the end of the list; its reference. The factory is called again after each crash."""
-        supervisor = Supervisor(factory, self._policy, self._on_fatal)
+        supervisor = Supervisor(factory, self._policy, self._on_fatal, self._pressed)
         if any(other.name == supervisor.name for other in self._supervisors):
             raise ValueError(f"two actors are named {supervisor.name}")
         self._supervisors.append(supervisor)

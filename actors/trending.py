@@ -22,6 +22,7 @@ class TrendingCalculator(Actor[Any]):
     """Keeps `trends` fresh. `warm` is run as a job after each pass: it makes the answers most asked for."""
 
     name = "trending"
+    yields_to_pressure = True
     # What is shown at the start is of the last run.
     first_tick = 0.1
 

@@ -10,14 +10,15 @@ from aiohttp import web
 from server.accounts import Device
 from server.errors import Fault, InsufficientScope, Unavailable, Unprocessable
 from server.http.answer import page_body, plain, raw
+from server.http.charging import give_back, take
 from server.http.client import prefix
 from server.http.guard import ADDRESS, CHARGES, PRINCIPAL, principal, refusal
 from server.http.paging import links_of, offset_of
 from server.http.parse import check_depth, decode, path_uuid, query, read_body, require_json
 from server.http.reading import base
-from server.keys import ACCOUNTS, DATABASE, METER, SETTINGS
+from server.keys import ACCOUNTS, DATABASE, SETTINGS
 from server.rules.accounts import email_fault, email_key, is_email, username_fault, username_key
-from server.rules.limits import Limit, account_key
+from server.rules.limits import account_key
 from server.rules.passwords import weakness
 from server.schemas.accounts import Login, Logout, PasswordChange, Refresh, Registration
 from server.schemas.queries import PageQuery
@@ -36,7 +37,7 @@ async def register(request: web.Request) -> web.StreamResponse:
     """POST /auth/register"""
     wanted = await _body(request, REGISTRATION)
     _check(wanted)
-    _charge(request, "register-account", account_key(email_key(wanted.email)))
+    await _charge(request, "register-account", account_key(email_key(wanted.email)))
     user_id, body = await request.app[ACCOUNTS].register(wanted.username, wanted.email, wanted.password)
     location = f"{request.app[SETTINGS].public_url}/api/v1/users/{user_id}"
     return raw(body.encode(), status=201, headers={"Location": location})
@@ -47,13 +48,13 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     wanted = await _body(request, LOGIN)
     name = email_key(wanted.email) if is_email(wanted.email) else username_key(wanted.email)
     # Charged ahead, so that many attempts at once count as many; only what failed stays charged.
-    limit = _charge(request, "login-account", account_key(name))
+    await _charge(request, "login-account", account_key(name))
     try:
         tokens = await request.app[ACCOUNTS].log_in(wanted.email, wanted.password, _device(request))
     except Unavailable:
-        request.app[METER].give_back(limit, account_key(name))
+        await give_back(request, "login-account", account_key(name))
         raise
-    request.app[METER].give_back(limit, account_key(name))
+    await give_back(request, "login-account", account_key(name))
     return plain(tokens)
 
 
@@ -125,15 +126,12 @@ def _check(wanted: Registration) -> None:
         raise Unprocessable("Some values do not fit.", faults=faults)
 
 
-def _charge(request: web.Request, name: str, key: int) -> Limit:
+async def _charge(request: web.Request, name: str, key: int) -> None:
     """Charge an account's policy. What is left of it shows in no header: it would tell what others do there."""
-    meter = request.app[METER]
-    limit = meter.limits[name]
-    verdict = meter.charge(limit, key)
+    verdict = await take(request, name, key)
     if not verdict.allowed:
         request.setdefault(CHARGES, []).append(verdict)
         raise refusal(verdict)
-    return limit
 
 
 def _device(request: web.Request) -> Device:

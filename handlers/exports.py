@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from server import revoking
+from server import erasing, revoking
 from server.http.accepted import accepted, waited
 from server.http.answer import Answer
 from server.http.guard import user_id
 from server.http.idempotency import once
-from server.keys import DATABASE, IDENTITIES
+from server.keys import DATABASE, IDENTITIES, TALK
 from sql import erasure, operations
 from sql.query import Connection
 
@@ -27,7 +27,6 @@ async def export_profile(request: web.Request) -> web.StreamResponse:
 async def erase_profile(request: web.Request) -> web.StreamResponse:
     """DELETE /profile"""
     owner = user_id(request)
-    async with request.app[DATABASE].transaction() as conn:
-        await erasure.erase(conn, owner)
+    await erasing.erase(request.app[DATABASE], owner, request.app[TALK].changed)
     revoking.mark(request.app[IDENTITIES].revocations, versions={owner: erasure.NO_VERSION})
     return web.Response(status=204)

@@ -9,9 +9,10 @@ from aiohttp import web
 
 from server.errors import Fault, Unprocessable
 from server.http.answer import plain
-from server.http.guard import charge, user_id
+from server.http.charging import take
+from server.http.guard import CHARGES, refusal, user_id
 from server.http.parse import decode, read_body, require_json
-from server.keys import DATABASE, HASHER, IDENTITIES, METER
+from server.keys import DATABASE, HASHER, IDENTITIES
 from server.revoking import mark
 from server.rules.accounts import email_key
 from server.rules.limits import account_key
@@ -44,7 +45,7 @@ async def resend_verification(request: web.Request) -> web.StreamResponse:
     async with request.app[DATABASE].connection() as conn:
         address = await mailed.unverified_address(conn, owner)
     if address is not None:
-        _charge(request, address)
+        await _charge(request, address)
         async with request.app[DATABASE].transaction() as conn:
             await publish(conn, [Event("mail", f"user:{owner}", {"kind": "verify"}, owner)])
     return plain({"detail": RESENT}, status=202)
@@ -56,7 +57,7 @@ async def forgot_password(request: web.Request) -> web.StreamResponse:
     key = email_key(decode(FORGOTTEN, await read_body(request)).email)
     if "\x00" in key:
         raise Unprocessable("Some values do not fit.", faults=[Fault("/email", "This is not an e-mail address.")])
-    _charge(request, key)
+    await _charge(request, key)
     async with request.app[DATABASE].transaction() as conn:
         await mailed.ask_for_reset(conn, key)
     return plain({"detail": FORGOT}, status=202)
@@ -84,9 +85,11 @@ async def reset_password(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
-def _charge(request: web.Request, address: str) -> None:
-    meter = request.app[METER]
-    charge(request, meter, meter.limits[PER_ADDRESS], account_key(address))
+async def _charge(request: web.Request, address: str) -> None:
+    verdict = await take(request, PER_ADDRESS, account_key(address))
+    request.setdefault(CHARGES, []).append(verdict)
+    if not verdict.allowed:
+        raise refusal(verdict)
 
 
 def _digest(token: str) -> bytes:

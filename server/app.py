@@ -16,17 +16,21 @@ from aiohttp import web
 
 from handlers import notifications as told
 from handlers.pages import PAGES, load_pages
-from server import __version__, api_tokens, keys, metrics_sources
+from server import __version__, api_tokens, keys, memory, metrics_sources
 from server.accounts import Accounts
 from server.adapters import mail
 from server.adapters.cdn import Cdn
+from server.adapters.redis import Redis
 from server.bodies import limits as limits_body
 from server.bodies import releases
 from server.cache import Entry, Policy, ResponseCache, policies
 from server.crew import add_actors
 from server.database import Database
+from server.gate import Gate
+from server.gate_sizes import measured
 from server.health import Check, Health, Probe, disk_probe
 from server.http.client import ClientAddress
+from server.http.connections import Connections, bounds
 from server.http.edge import AtOnce, Edge
 from server.http.guard import guard
 from server.http.parse import LARGEST_BODY
@@ -36,12 +40,16 @@ from server.loader import Loader
 from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Metrics
+from server.metrics_gate import of_gate
+from server.metrics_pressure import of_connections, of_pressure
 from server.openapi import document
 from server.openapi_schemas import plain_path
 from server.passwords import Hasher
 from server.policies import limits
+from server.pressure import Pressure
 from server.routes import table
 from server.rules.limits import API_LIMIT
+from server.rules.pressure import SHED
 from server.secret_key import secret_keys
 from server.settings import Settings
 from sql.query import Observer
@@ -50,6 +58,7 @@ log = logging.getLogger("yojohan")
 
 # What is fixed while the process lives.
 FIXED = Policy("fixed", 10**9, 60, 300)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +81,17 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     app[keys.METER] = meter = Meter(limits(settings))
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
+    pressure = _add_bounds(app, settings)
     app[keys.CLIENTS] = clients
     app[PAGES] = load_pages()
     _add_database(app, outside.dsn)
     app[keys.IDENTITIES] = identities = _identities(app, settings)
     _add_accounts(app, settings)
+    app[keys.GATE] = gate = Gate(measured(settings, app[keys.DATABASE].size), pressure)
     edge = Edge(
-        metrics, outside.request_log, clients, settings.cors_origins, cache, identities, meter, meter.limits[API_LIMIT]
-    )
+        metrics, outside.request_log, clients, settings.cors_origins, cache, identities, meter, meter.limits[API_LIMIT],
+        gate,
+    )  # fmt: skip
     app[keys.EDGE] = edge
     app[keys.CACHE] = cache
     app[keys.POLICIES] = policies(dict(settings.cache_ttl))
@@ -87,12 +99,33 @@ def build(settings: Settings, outside: Outside) -> web.Application:
         app[keys.MAILER] = mailer
     if settings.cdn_purge_url:
         app[keys.CDN] = Cdn(settings.cdn_purge_url)
+    _add_gate(app, gate)
     metrics.add(metrics_sources.of_cache(cache))
     metrics.add(metrics_sources.of_logs(outside.request_log))
     add_actors(app, settings, outside.dsn, outside.on_fatal)
     _add_health(app, settings)
     _add_routes(app, edge, table())
     return app
+
+
+def _add_gate(app: web.Application, gate: Gate) -> None:
+    refusals = app[keys.EDGE].refusals
+    app[keys.METRICS].add(of_gate(gate, lambda: refusals.unlogged))
+
+    async def answer_who_waits(_: web.Application) -> None:
+        gate.close()
+
+    app.on_shutdown.append(answer_who_waits)
+
+
+def _add_bounds(app: web.Application, settings: Settings) -> Pressure:
+    app[keys.PRESSURE] = pressure = Pressure()
+    # Behind a proxy all connections come from it.
+    proxied = bool(settings.trusted_proxies) or settings.host in LOOPBACK
+    app[keys.CONNECTIONS] = connections = Connections(bounds(memory.bound(), proxied=proxied))
+    app[keys.METRICS].add(of_pressure(pressure))
+    app[keys.METRICS].add(of_connections(connections))
+    return pressure
 
 
 def _identities(app: web.Application, settings: Settings) -> Identities:
@@ -138,11 +171,14 @@ def _add_health(app: web.Application, settings: Settings) -> None:
             await conn.fetchval("select 1", timeout=2.0)
         return Check("ok")
 
-    probes = [Probe("database", database_answers, vital=True), disk_probe(settings.data_dir)]
+    memory_left = _memory_probe(app[keys.PRESSURE])
+    probes = [Probe("database", database_answers, vital=True), disk_probe(settings.data_dir), memory_left]
     if keys.MAILER in app:
         probes.append(_mail_probe(app[keys.MAILER]))
     if keys.CDN in app:
         probes.append(_cdn_probe(app[keys.CDN]))
+    if keys.REDIS in app:
+        probes.append(_redis_probe(app[keys.REDIS]))
     health = Health(probes)
     app[keys.HEALTH] = health
 
@@ -152,11 +188,26 @@ def _add_health(app: web.Application, settings: Settings) -> None:
     app.on_shutdown.append(stop)
 
 
+def _memory_probe(pressure: Pressure) -> Probe:
+    async def there_is_room() -> Check:
+        tight = pressure.standing.memory.level >= SHED
+        return Check("degraded", "nearly none is left; expensive requests are turned away") if tight else Check("ok")
+
+    return Probe("memory", there_is_room)
+
+
 def _mail_probe(mailer: mail.Mailer) -> Probe:
     async def mail_goes_out() -> Check:
         return Check("ok") if await mailer.works() else Check("degraded", "mails wait until the mail server is back")
 
     return Probe("smtp", mail_goes_out)
+
+
+def _redis_probe(redis: Redis) -> Probe:
+    async def redis_answers() -> Check:
+        return Check("degraded", "rate limits count in this process alone") if redis.away else Check("ok")
+
+    return Probe("redis", redis_answers)
 
 
 def _cdn_probe(cdn: Cdn) -> Probe:
@@ -178,7 +229,7 @@ def _add_routes(app: web.Application, edge: Edge, routes: tuple[Route, ...]) -> 
     at_once: dict[Handler, AtOnce] = {told.count_unread: told.unread_at_once(app[keys.UNREAD])}
     for route in routes:
         stats = app[keys.METRICS].route(route.method, plain_path(route.path))
-        handler = guard(route, app[keys.METER])
+        handler = guard(route, app[keys.METER], app.get(keys.SHARED_METER))
         if (answer := at_once.get(route.handler)) is not None:
             edge.answer_at_once(route, answer, stats)
         if route.upload:

@@ -257,7 +257,7 @@ class ResponseCache:
                 body = body.body
             entry = Entry(flight.key, body, content_type, policy, flight.tags)
         except BaseException as error:
-            stale = self._stale(flight.key) if isinstance(error, (Unavailable, TimeoutError)) else None
+            stale = self.stale(flight.key) if isinstance(error, (Unavailable, TimeoutError)) else None
             if stale is not None:
                 flight.land(stale)
                 return stale, "stale"
@@ -268,7 +268,8 @@ class ResponseCache:
         flight.land(entry)
         return entry, "miss"
 
-    def _stale(self, key: Hashable) -> Entry | None:
+    def stale(self, key: Hashable) -> Entry | None:
+        """What may serve in place of an error: the entry, also long past its time."""
         entry = self._entries.get(key)
         if entry is None or entry.fresh_until + STALE_IF_ERROR < monotonic():
             return None
@@ -283,6 +284,11 @@ class ResponseCache:
         self.bytes += entry.cost
         for tag in entry.tags:
             self._by_tag.setdefault(tag, set()).add(entry.key)
+        self._make_room()
+
+    def resize(self, max_bytes: int) -> None:
+        """Keep at most so much from now on; what is beyond goes at once."""
+        self.max_bytes = max_bytes
         self._make_room()
 
     def _make_room(self) -> None:

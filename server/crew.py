@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,8 +24,10 @@ from actors.consumers.webhooks import Webhooks as WebhookConsumer
 from actors.dispatcher import Dispatcher, Looks
 from actors.dispatcher import Look as LookForNews
 from actors.gauges import Gauges
+from actors.governor import Governor
 from actors.housekeeping import Housekeeping
 from actors.invalidations import Invalidations
+from actors.limit_exchange import LimitExchange
 from actors.notification_mailer import NotificationMailer, Sender
 from actors.operations import Edits, Look, Operations, Runs
 from actors.outbox import OutboxReader, Waker
@@ -36,6 +38,7 @@ from actors.rate_limiter import RateLimiter
 from actors.recommender import Recommender
 from actors.revocations import RevocationKeeper
 from actors.rollup import Rollup
+from actors.rumours import Rumours, Spread
 from actors.stream_hub import LookAfter, StreamHub
 from actors.system import ActorSystem
 from actors.trending import TrendingCalculator
@@ -43,15 +46,18 @@ from actors.upkeep import Upkeep
 from actors.view_buffer import ViewBuffer
 from actors.webhook_sender import Look as LookForDeliveries
 from actors.webhook_sender import Sending, WebhookSender
+from actors.word_keeper import Reload, WordKeeper
 from actors.works.base import Work
 from actors.works.edit import BatchWork, EditWork
 from actors.works.export import Export
 from actors.works.import_catalogue import ImportCatalogue
 from actors.works.import_list import ImportList, MatchList
-from server import __version__, keys, metrics_sources, metrics_streams, metrics_webhooks
+from actors.works.undo_user import UndoUser
+from server import __version__, keys, memory, metrics_sharing, metrics_sources, metrics_streams, metrics_webhooks
 from server.adapters import mail
 from server.adapters.addresses import Addresses
 from server.adapters.outgoing import Outgoing
+from server.adapters.redis import Redis
 from server.bodies import notifications, trending
 from server.errors import ActorStopped, MailboxFull
 from server.events import (
@@ -62,6 +68,7 @@ from server.events import (
     OperatorGauges,
     OutboxProgress,
     RecommendationCounters,
+    Sharing,
     Trends,
     ViewCounters,
     ViewerSalts,
@@ -72,13 +79,17 @@ from server.routes import API
 from server.rules.unsubscribing import UnsubscribeTokens
 from server.secret_key import secret_keys
 from server.settings import Settings
+from server.shared_meter import SharedMeter
 from server.streams import Streams
+from server.talk import Talk
 from server.unread import UnreadCounts
 from server.webhooks import Webhooks
+from server.word_rules import WordRules
 from sql import housekeeping, notification_keeping
 from sql.dispatch import Budget
 from sql.notifications import RECORDED
 from sql.operations import QUEUED
+from sql.word_rules import TAG as WORD_RULES
 
 # How long actors may take to handle what waits when the server stops, in seconds.
 DRAIN = 4.0
@@ -96,16 +107,23 @@ def add_actors(
     app: web.Application, settings: Settings, dsn: str, on_fatal: Callable[[str, BaseException], None]
 ) -> None:
     """Make the crew; it starts and stops with the application."""
-    database, shown, system = app[keys.DATABASE], OperatorGauges(), ActorSystem(on_fatal)
+    database, shown, pressure = app[keys.DATABASE], OperatorGauges(), app[keys.PRESSURE]
+    system = ActorSystem(on_fatal, pressed=lambda: pressure.pauses)
     app[keys.STREAMS] = streams = Streams()
     # In the order in which they may ask: each only those above it.
+    look = memory.looker(app[keys.METRICS])
+    system.add(partial(Governor, pressure, app[keys.CACHE], settings.cache_max_bytes, look, memory.tidy))
+    app[keys.WORDS] = words = WordRules()
+    app[keys.WORD_KEEPER] = system.add(partial(WordKeeper, database, words))
     _add_views(app, settings, system, _invalidations(app, settings.database_direct_url or dsn))
     system.add(partial(RevocationKeeper, database, app[keys.IDENTITIES].revocations))
     system.add(partial(Gauges, database, shown))
     system.add(partial(Presence, database, app[keys.IDENTITIES].take_seen))
     system.add(partial(RateLimiter, app[keys.METER]))
+    _add_exchange(app, settings, system)
     keeping = (*housekeeping.RULES, *notification_keeping.rules(settings.notification_retention_days))
     system.add(partial(Housekeeping, database, keeping))
+    _add_talk(app, system)
     _add_streams(app, system, streams)
     _add_operations(app, settings, system)
     _add_outbox(app, settings, system)
@@ -122,6 +140,17 @@ def add_actors(
         await system.stop(DRAIN)
 
     app.cleanup_ctx.append(run)
+
+
+def _add_exchange(app: web.Application, settings: Settings, system: ActorSystem) -> None:
+    """What instances share of the rate limits, where there is a Redis to share it by."""
+    if not settings.redis_url:
+        return
+    app[keys.REDIS] = redis = Redis(settings.redis_url)
+    meter, sharing = app[keys.METER], Sharing()
+    exchange = system.add(partial(LimitExchange, redis, meter, sharing))
+    app[keys.SHARED_METER] = app[keys.EDGE].shared = SharedMeter(meter, exchange, redis, sharing)
+    app[keys.METRICS].add(metrics_sharing.of_sharing(sharing, redis))
 
 
 def _add_views(
@@ -145,6 +174,13 @@ def _invalidations(app: web.Application, dsn: str) -> Callable[[], Invalidations
     cache, streams = app[keys.CACHE], app[keys.STREAMS]
     app[keys.UNREAD] = counts = UnreadCounts(partial(notifications.unread, app[keys.DATABASE]))
 
+    reload_words = partial(prompt, app[keys.WORD_KEEPER], Reload())
+
+    def drop(tags: Sequence[str]) -> int:
+        if WORD_RULES in tags:
+            reload_words()
+        return cache.drop(tags)
+
     def moved(first_user: int, last_user: int) -> None:
         counts.drop(first_user, last_user)
         streams.heard(first_user, last_user)
@@ -153,8 +189,9 @@ def _invalidations(app: web.Application, dsn: str) -> Callable[[], Invalidations
         cache.drop_all()
         counts.drop_all()
         streams.look_after_all()
+        reload_words()
 
-    return partial(Invalidations, dsn, cache.drop, moved, drop_all, counts.inform)
+    return partial(Invalidations, dsn, drop, moved, drop_all, counts.inform)
 
 
 def _works(app: web.Application) -> list[Work]:
@@ -167,7 +204,7 @@ def _works(app: web.Application) -> list[Work]:
 def _edits(app: web.Application) -> list[Work]:
     """The kinds of short work, in a lane of their own."""
     database, drop = app[keys.DATABASE], app[keys.CACHE].drop
-    return [EditWork(database, drop), BatchWork(database, drop)]
+    return [EditWork(database, drop), BatchWork(database, drop), UndoUser(database, app[keys.TALK].changed)]
 
 
 def _add_operations(app: web.Application, settings: Settings, system: ActorSystem) -> None:
@@ -179,8 +216,10 @@ def _add_operations(app: web.Application, settings: Settings, system: ActorSyste
 
 
 def _add_lane(app: web.Application, system: ActorSystem, lane: type[Operations], works: list[Work]) -> None:
-    database, runs = app[keys.DATABASE], Runs(endings=app[keys.ENDINGS])
-    ref = system.add(partial(lane, database, app[keys.FILES], system.jobs, runs, works))
+    database, runs, pressure = app[keys.DATABASE], Runs(endings=app[keys.ENDINGS]), app[keys.PRESSURE]
+    # Edits are short and somebody waits for them; exports and imports can wait.
+    pressed = (lambda: pressure.pauses) if lane is Operations else (lambda: False)
+    ref = system.add(partial(lane, database, app[keys.FILES], system.jobs, runs, works, pressed))
     kinds, wake = frozenset(work.kind for work in works), partial(prompt, ref, Look())
 
     def heard() -> None:
@@ -236,6 +275,12 @@ def _add_notifications(app: web.Application, settings: Settings, system: ActorSy
             wake()
 
     database.bell.listeners.append(heard)
+
+
+def _add_talk(app: web.Application, system: ActorSystem) -> None:
+    app[keys.TALK] = talk = Talk(app[keys.CACHE].drop)
+    rumours = system.add(partial(Rumours, app[keys.DATABASE], talk.take, talk.keep))
+    talk.wake = partial(prompt, rumours, Spread())
 
 
 def _add_streams(app: web.Application, system: ActorSystem, streams: Streams) -> None:

@@ -20,6 +20,7 @@ PERIODS: tuple[Period, ...] = ("day", "week", "month")
 PERIOD_HOURS: dict[Period, int] = {"day": 24, "week": 168, "month": 720}
 # Events in a batch; 5,000 is the most.
 BATCH_SIZES = (1.0, 10.0, 50.0, 200.0, 1000.0, 5000.0)
+SHARING = (0.0005, 0.001, 0.0025, 0.005, 0.02, 0.05)
 
 
 @dataclass(slots=True)
@@ -96,6 +97,28 @@ class OutboxProgress:
     """How all consumers of the outbox get on, by name."""
 
     by_consumer: dict[str, ConsumerProgress] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Sharing:
+    """How rate limits are shared between instances: counters since the start.
+
+    `doubted_at`, on the meter's clock: when Redis last may have known less than the local memory.
+    """
+
+    shared: int = 0
+    # refused by what had been learnt from Redis before
+    known: int = 0
+    # decided by the local memory alone
+    fallbacks: int = 0
+    questions: int = 0
+    failures: int = 0
+    latency: Histogram = field(default_factory=lambda: Histogram(SHARING))
+    doubted_at: float = float("-inf")
+
+    def in_doubt(self, now: float, window: float) -> bool:
+        """Whether there may be something to tell Redis of a policy with this window."""
+        return now < self.doubted_at + window
 
 
 @dataclass(slots=True)

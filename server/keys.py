@@ -6,26 +6,34 @@ from aiohttp import web
 
 from actors.base import ActorRef
 from actors.view_buffer import RecordViews
+from actors.word_keeper import Reload
 from server.accounts import Accounts
 from server.adapters.cdn import Cdn
 from server.adapters.mail import Smtp
+from server.adapters.redis import Redis
 from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
 from server.events import Bell, Endings, Trends, ViewerSalts
 from server.files import Files
+from server.gate import Gate
 from server.health import Health
 from server.http.client import ClientAddress
+from server.http.connections import Connections
 from server.http.edge import Edge
 from server.identity import Identities
 from server.loader import Loader
 from server.meter import Meter
 from server.metrics import Metrics
 from server.passwords import Hasher
+from server.pressure import Pressure
 from server.rules.unsubscribing import UnsubscribeTokens
 from server.settings import Settings
+from server.shared_meter import SharedMeter
 from server.streams import Streams
+from server.talk import Talk
 from server.unread import UnreadCounts
 from server.webhooks import Webhooks
+from server.word_rules import WordRules
 
 SETTINGS = web.AppKey("settings", Settings)
 DATABASE = web.AppKey("database", Database)
@@ -39,6 +47,8 @@ SALTS = web.AppKey("salts", ViewerSalts)
 VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
 OPENAPI = web.AppKey("openapi", Entry)
 EDGE = web.AppKey("edge", Edge)
+PRESSURE = web.AppKey("pressure", Pressure)
+CONNECTIONS = web.AppKey("connections", Connections)
 RELEASES = web.AppKey("releases", Loader[int, bytes])
 IDENTITIES = web.AppKey("identities", Identities)
 HASHER = web.AppKey("hasher", Hasher)
@@ -49,6 +59,9 @@ UNSUBSCRIBE_TOKENS = web.AppKey("unsubscribe_tokens", UnsubscribeTokens)
 # Only where there is one to purge.
 CDN = web.AppKey("cdn", Cdn)
 METER = web.AppKey("meter", Meter)
+# Only where there is a Redis.
+SHARED_METER = web.AppKey("shared_meter", SharedMeter)
+REDIS = web.AppKey("redis", Redis)
 LIMITS = web.AppKey("limits", Entry)
 WEBHOOKS = web.AppKey("webhooks", Webhooks)
 BELL = web.AppKey("bell", Bell)
@@ -56,3 +69,7 @@ ENDINGS = web.AppKey("endings", Endings)
 FILES = web.AppKey("files", Files)
 STREAMS = web.AppKey("streams", Streams)
 UNREAD = web.AppKey("unread", UnreadCounts)
+GATE = web.AppKey("gate", Gate)
+WORDS = web.AppKey("words", WordRules)
+WORD_KEEPER = web.AppKey("word_keeper", ActorRef[Reload])
+TALK = web.AppKey("talk", Talk)

@@ -50,7 +50,7 @@ class Generations:
 
 
 class Meter:
-    """Charges requests against policies. Sharing counts between instances would go into `charge`, and nowhere else."""
+    """Charges requests against policies in this process; `server.shared_meter` does it for several."""
 
     def __init__(self, limits: Mapping[str, Limit], clock: Callable[[], float] = monotonic) -> None:
         self.limits = dict(limits)
@@ -74,6 +74,24 @@ class Meter:
         else:
             self.refused[limit.name] += 1
         return verdict
+
+    def count(self, verdict: Charge) -> None:
+        """A verdict of somebody else, for the metrics."""
+        (self.allowed if verdict.retry_after == 0 else self.refused)[verdict.limit.name] += 1
+
+    def refusal(self, limit: Limit, key: int) -> Charge | None:
+        """The verdict where what is remembered refuses already; None, and nothing taken, where it does not."""
+        table = self.tables[limit.name]
+        arrival, verdict = decide(limit, table.get(key), self.clock(), limit.cost)
+        if verdict.retry_after == 0:
+            return None
+        table.put(key, arrival)
+        self.refused[limit.name] += 1
+        return verdict
+
+    def follow(self, limit: Limit, key: int, arrival: float) -> None:
+        """Remember the theoretical arrival time that was decided elsewhere."""
+        self.tables[limit.name].put(key, arrival)
 
     def give_back(self, limit: Limit, key: int) -> None:
         """Undo one charge: what was charged ahead turned out not to count."""

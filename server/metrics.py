@@ -66,6 +66,8 @@ class Metrics:
         self.parse_errors = 0
         self.loop_lag = 0.0
         self.loop_lag_max = 0.0
+        # Averaged over about a second, for who decides by it.
+        self.loop_lag_mean = 0.0
         self._slow_query = slow_query
         self._slow_seconds = slow_query_seconds
         self._routes: list[RouteStats] = []

@@ -31,6 +31,7 @@ GAUGES = {
     "episodes": "Episodes.",
     "views": "Single views that are kept.",
     "subscriptions": "Active subscriptions.",
+    "moderation_waiting": "Comments and reviews that wait for a moderator.",
 }
 
 
@@ -160,6 +161,12 @@ def of_actors(system: ActorSystem) -> Source:
         )
         ticking = [(a.name, now - a.stats.last_tick) for a in all_of if a.actor.interval is not None]
         yield gauges("yojohan_actor_seconds_since_tick", "Time since the last tick.", "actor", ticking)
+        yield gauges(
+            "yojohan_actor_paused",
+            "Whether it waits for pressure to go.",
+            "actor",
+            [(a.name, a.stats.paused) for a in all_of if a.actor.yields_to_pressure],
+        )
         jobs = system.jobs
         outcomes = (("started", jobs.started), ("failed", jobs.failed), ("refused", jobs.refused))
         yield counters("yojohan_jobs", "Jobs by outcome.", "outcome", outcomes)

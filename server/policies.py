@@ -11,6 +11,9 @@ def limits(settings: Settings) -> dict[str, Limit]:
     requests, window = settings.rate_limit_max, settings.rate_limit_ttl / 1000
     login, login_window = settings.login_rate_limit
     register, register_window = settings.register_rate_limit
+    comments, comments_window = settings.comment_rate_limit
+    reviews, reviews_window = settings.review_rate_limit
+    told, told_window = settings.notification_rate_limit
     rows = (
         Limit(API_LIMIT, requests, window, "client", "Requests below /api.", keys=65_536),
         Limit("login", login, login_window, "address", "Attempts to sign in from one address."),
@@ -24,5 +27,12 @@ def limits(settings: Settings) -> dict[str, Limit]:
         Limit("writes", 600, 60, "client", "Changes to one's own things."),
         Limit("exports", 3, 3600, "client", "Exports of one's own data."),
         Limit("imports", 10, 3600, "client", "Imports of lists."),
+        Limit("uploads", 30, 3600, "client", "Files sent."),
+        Limit("comments", comments, comments_window, "user", "Comments written, the deleted ones too.", counted=True),
+        Limit("reviews", reviews, reviews_window, "user", "Reviews written, the deleted ones too.", counted=True),
+        Limit("notifications", told, told_window, "user", "Notifications to a user; more wait.", counted=True),
+        Limit("reports", 20, 3600, "client", "Reports of what others said."),
+        Limit("helpful", 60, 60, "client", "Helpful votes given and taken back."),
+        Limit("moderation", 300, 60, "client", "What moderators do."),
     )  # fmt: skip
     return {row.name: row for row in rows}

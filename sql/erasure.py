@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from server.errors import NotFound
+from server.rules import cache_tags
 from sql import operations
-from sql.outbox import Event, publish
+from sql.outbox import PUBLISHED, Event, publish
 from sql.query import Connection, load
 
 QUERIES = load("erasure")
@@ -14,16 +16,49 @@ QUERIES = load("erasure")
 NO_VERSION = 2**31 - 1
 # Seconds a statement may take here, by our clock; `take_time` says the same to the server.
 PATIENCE = 120.0
+# What somebody said and thought of others, by what takes it away, and how much of it at once: for that long others who
+# write under the same releases have to wait.
+SAID = (
+    QUERIES.forget_comments, QUERIES.forget_reviews, QUERIES.forget_votes, QUERIES.forget_reports,
+    QUERIES.forget_decisions,
+)  # fmt: skip
+AT_ONCE = 250
 
 
-async def erase(conn: Connection, user_id: int) -> None:
-    """Erase the account, in the caller's transaction; NotFound if there is none.
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many things are gone, and the tags of answers that showed them."""
 
-    Counters of releases follow through the outbox, and so does what lies outside of the database (`erased`).
+    count: int
+    tags: frozenset[str]
+
+
+async def forget_said(conn: Connection, user_id: int, most: int = AT_ONCE) -> Forgotten:
+    """Take some of what the user said away, or of their votes, reports and decisions; nothing is left where nothing is
+    gone. One statement, and outside of a transaction one by itself."""
+    for query in SAID:
+        row = await query.fetchrow(conn, user_id, most)
+        assert row is not None
+        if row["forgotten"]:
+            PUBLISHED.set(True)
+            releases, parents = row["releases"] or (), row["parents"] or ()
+            tags = {tag for one in releases for tag in (cache_tags.comments(one), cache_tags.reviews(one))}
+            return Forgotten(row["forgotten"], frozenset(tags.union(map(cache_tags.replies, parents))))
+    return Forgotten(0, frozenset())
+
+
+async def erase(conn: Connection, user_id: int) -> frozenset[str]:
+    """Erase the account, in the caller's transaction; NotFound if there is none. The tags of what is stale then.
+
+    Counters of releases follow through the outbox, and so does what lies outside of the database (`erased`). Where much
+    was said, call `forget_said` before until nothing is left: here is only what came meanwhile.
     """
     await QUERIES.take_time.execute(conn)
     if await QUERIES.lock_user.fetchval(conn, user_id) is None:
         raise NotFound
+    stale = frozenset[str]()
+    while (forgotten := await forget_said(conn, user_id)).count:
+        stale |= forgotten.tags
     owned = await operations.of_user(conn, user_id)
     await QUERIES.drop_events.execute(conn, user_id)
     await QUERIES.drop_deliveries.execute(conn, user_id)
@@ -41,6 +76,7 @@ async def erase(conn: Connection, user_id: int) -> None:
         "files": [operation.file for operation in owned if operation.file is not None],
     }
     await publish(conn, [Event("erased", "erased", left)])
+    return stale
 
 
 async def forget_notifications(conn: Connection, user_id: int) -> None:

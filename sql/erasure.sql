@@ -5,6 +5,22 @@ select set_config('statement_timeout', '120s', true), set_config('lock_timeout',
 -- name: lock_user
 select id from users where id = $1 for update;
 
+-- name: forget_comments
+-- Each of these takes at most $2 things away (`0017_forgetting.sql`) and says how many, and where they stood.
+select forgotten, releases, parents from forget_comments($1, $2);
+
+-- name: forget_reviews
+select forgotten, releases, '{}'::bigint[] as parents from forget_reviews($1, $2);
+
+-- name: forget_votes
+select forget_votes($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+
+-- name: forget_reports
+select forget_reports($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+
+-- name: forget_decisions
+select forget_decisions($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+
 -- name: publish_counts
 -- What the releases lose: said in portions, naming nobody.
 insert into outbox (topic, entity, payload)

@@ -12,14 +12,11 @@ PAGE = 1000
 
 Part = Literal[
     "favorites", "collections", "ratings", "ignores", "progress", "subscriptions", "activity", "notifications",
-    "notification_preferences",
+    "notification_preferences", "comments", "reviews", "helpful_votes", "reports", "moderation_decisions",
 ]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
 KIND_OF: dict[Part, int] = {"favorites": 1, "collections": 2, "ratings": 3, "ignores": 4}
-QUERY_OF = {
-    part: getattr(QUERIES, part)
-    for part in ("progress", "subscriptions", "activity", "notifications", "notification_preferences")
-}
+QUERY_OF = {part: getattr(QUERIES, part) for part in PARTS if part not in KIND_OF}
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,3 +108,61 @@ join releases r on r.id = l.release_id and r.visible
 left join library_entries s on s.user_id = $1 and s.kind = 3 and s.release_id = l.release_id and not s.deleted
 left join watched w on w.release_id = l.release_id
 order by l.release_id;
+
+-- name: comments
+-- A page behind a comment, by age. Deleted ones are still kept.
+select c.id as place, json_build_object(
+    'id', c.id, 'release_id', c.release_id, 'title', r.title, 'episode_id', c.episode_id, 'parent_id', c.parent_id,
+    'text', c.text, 'spoiler', c.spoiler, 'state', c.state, 'held_for', c.held_for, 'created_at', rfc3339(c.created_at),
+    'edited_at', rfc3339(c.edited_at), 'deleted_at', rfc3339(c.deleted_at))::text as line
+from comments c
+left join releases r on r.id = c.release_id and r.visible
+where c.user_id = $1
+  and (c.created_at, c.id) > (coalesce((select b.created_at from comments b where b.id = $2), '-infinity'), $2)
+order by c.created_at, c.id
+limit $3;
+
+-- name: reviews
+-- A page behind a review, likewise.
+select v.id as place, json_build_object(
+    'id', v.id, 'release_id', v.release_id, 'title', r.title, 'rating', v.rating, 'text', v.text, 'spoiler', v.spoiler,
+    'state', v.state, 'held_for', v.held_for, 'helpful_count', v.helpful, 'created_at', rfc3339(v.created_at),
+    'edited_at', rfc3339(v.edited_at), 'deleted_at', rfc3339(v.deleted_at))::text as line
+from reviews v
+left join releases r on r.id = v.release_id and r.visible
+where v.user_id = $1
+  and (v.created_at, v.id) > (coalesce((select b.created_at from reviews b where b.id = $2), '-infinity'), $2)
+order by v.created_at, v.id
+limit $3;
+
+-- name: helpful_votes
+select h.review_id as place, json_build_object(
+    'review_id', h.review_id, 'release_id', v.release_id, 'title', r.title, 'created_at', rfc3339(h.created_at))::text as line
+from helpful_votes h
+join reviews v on v.id = h.review_id
+left join releases r on r.id = v.release_id and r.visible
+where h.user_id = $1 and h.review_id > $2
+order by h.review_id
+limit $3;
+
+-- name: reports
+-- Reports have no number of their own: they stand by what they are about.
+select p.place, json_build_object(
+    'target_type', p.target_type, 'target_id', p.target_id, 'reason', p.reason, 'note', p.note,
+    'created_at', rfc3339(p.created_at), 'closed_at', rfc3339(p.closed_at))::text as line
+from (
+    select 2 * t.target_id + (t.target_type = 'review')::integer as place, t.* from reports t where t.user_id = $1
+) p
+where p.place > $2
+order by p.place
+limit $3;
+
+-- name: moderation_decisions
+-- What was decided about what they said; by whom is not theirs to know.
+select d.id as place, json_build_object(
+    'target_type', d.target_type, 'target_id', d.target_id, 'release_id', d.release_id, 'state_before', d.state_before,
+    'state_after', d.state_after, 'reason', d.reason, 'held_for', d.held_for, 'created_at', rfc3339(d.created_at))::text as line
+from moderation_decisions d
+where d.author_id = $1 and d.id > $2
+order by d.id
+limit $3;

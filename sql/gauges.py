@@ -13,7 +13,7 @@ FEW = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Rows of each noun; `views` are those still kept one by one (VIEW_RETENTION_DAYS)."""
+    """Rows of each noun; `views` are those still kept one by one (VIEW_RETENTION_DAYS), `waiting` is for moderators."""
 
     users: int
     active_users: int
@@ -21,6 +21,7 @@ class Totals:
     episodes: int
     views: int
     subscriptions: int
+    waiting: int
 
 
 async def count_all(conn: Connection) -> Totals:

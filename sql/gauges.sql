@@ -17,5 +17,9 @@ select case when e.users > $1::bigint then e.users
        case when e.views > $1 then e.views
             else (select count(*) from (select from view_metrics limit $1) few) end as views,
        case when e.subscriptions > $1 then e.subscriptions
-            else (select count(*) from (select from subscriptions where deleted_at is null limit $1) few) end as subscriptions
+            else (select count(*) from (select from subscriptions where deleted_at is null limit $1) few) end as subscriptions,
+       (select count(*) from (
+           (select from comments where queued_at is not null and deleted_at is null limit $1)
+           union all (select from reviews where queued_at is not null and deleted_at is null limit $1)
+       ) few) as waiting
 from estimates e;

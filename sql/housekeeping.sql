@@ -207,3 +207,28 @@ with gone as (
     returning 1
 )
 select count(*) from gone;
+
+-- name: reports
+-- Those that are open wait for a moderator, however long.
+with gone as (
+    delete from reports where (target_type, target_id, user_id) in (
+        select target_type, target_id, user_id from reports
+        where closed_at < now() - interval '180 days'
+        order by closed_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;
+
+-- name: moderation_decisions
+with gone as (
+    delete from moderation_decisions where id in (
+        select id from moderation_decisions
+        where created_at < now() - interval '2 years'
+        order by created_at limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;

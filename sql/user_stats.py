@@ -9,10 +9,10 @@ from typing import Any
 from sql.query import Connection, load
 
 QUERIES = load("user_stats")
-# What `delta` of a `library` event may change, by the names of the columns.
+# What `delta` of a `library` or `community` event may change, by the names of the columns.
 COUNTERS = (
     "episodes_watched", "watch_seconds", "favorites", "planned", "watching", "completed", "postponed", "dropped",
-    "ratings", "rating_sum",
+    "ratings", "rating_sum", "comments", "reviews",
 )  # fmt: skip
 
 

@@ -6,15 +6,15 @@ with given as materialized (
     from jsonb_to_recordset($1::jsonb) as said (
         user_id bigint, at timestamptz, episodes_watched integer, watch_seconds bigint, favorites integer,
         planned integer, watching integer, completed integer, postponed integer, dropped integer, ratings integer,
-        rating_sum integer)
+        rating_sum integer, comments integer, reviews integer)
 ), living as materialized (
     select id from users where id = any (array(select user_id from given)) order by id for key share
 )
 insert into user_stats as s (
     user_id, last_activity_at, episodes_watched, watch_seconds, favorites, planned, watching, completed, postponed,
-    dropped, ratings, rating_sum)
+    dropped, ratings, rating_sum, comments, reviews)
 select user_id, at, episodes_watched, watch_seconds, favorites, planned, watching, completed, postponed, dropped,
-       ratings, rating_sum
+       ratings, rating_sum, comments, reviews
 from given
 join living on living.id = given.user_id
 order by user_id
@@ -29,7 +29,9 @@ on conflict (user_id) do update set
     postponed = s.postponed + excluded.postponed,
     dropped = s.dropped + excluded.dropped,
     ratings = s.ratings + excluded.ratings,
-    rating_sum = s.rating_sum + excluded.rating_sum;
+    rating_sum = s.rating_sum + excluded.rating_sum,
+    comments = s.comments + excluded.comments,
+    reviews = s.reviews + excluded.reviews;
 
 -- name: refresh_genres
 -- What these users like, from what they keep: a favourite weighs 3, a release watched to its end 2, one they are
@@ -80,8 +82,8 @@ select u.is_public, (select row_to_json(shown)::text from (select
     coalesce(s.favorites, 0) + w.favorites as "favorites_count",
     n.planned + n.watching + n.completed + n.postponed + n.dropped as "collections_count",
     n as "collections",
-    coalesce(s.reviews, 0) as "reviews_count",
-    coalesce(s.comments, 0) as "comments_count",
+    coalesce(s.reviews, 0) + w.reviews as "reviews_count",
+    coalesce(s.comments, 0) + w.comments as "comments_count",
     round((coalesce(s.rating_sum, 0) + w.rating_sum)::numeric / nullif(coalesce(s.ratings, 0) + w.ratings, 0), 2) as "mean_rating",
     to_json(array(
         select row_to_json(genre) from (
@@ -106,7 +108,9 @@ cross join lateral (
            coalesce(sum((delta ->> 'postponed')::integer), 0) as postponed,
            coalesce(sum((delta ->> 'dropped')::integer), 0) as dropped,
            coalesce(sum((delta ->> 'ratings')::integer), 0) as ratings,
-           coalesce(sum((delta ->> 'rating_sum')::integer), 0) as rating_sum
+           coalesce(sum((delta ->> 'rating_sum')::integer), 0) as rating_sum,
+           coalesce(sum((delta ->> 'comments')::integer), 0) as comments,
+           coalesce(sum((delta ->> 'reviews')::integer), 0) as reviews
     from user_stats_waiting
     where user_id = u.id
 ) w
@@ -122,7 +126,7 @@ where u.id = $1;
 select id from users where id > $1 order by id limit $2;
 
 -- name: mend
--- Count what these users keep anew, less what waits to be counted, and put right what differs.
+-- Count what these users keep and have said anew, less what waits to be counted, and put right what differs.
 with kept as (
     select user_id, max(updated_at) as at,
            count(*) filter (where kind = 1) as favorites,
@@ -141,6 +145,16 @@ with kept as (
     from progress
     where user_id = any ($1::bigint[]) and not deleted
     group by user_id
+), commented as (
+    select user_id, max(created_at) as at, count(*) as comments
+    from comments
+    where user_id = any ($1::bigint[]) and state = 'visible' and deleted_at is null
+    group by user_id
+), reviewed as (
+    select user_id, max(created_at) as at, count(*) as reviews
+    from reviews
+    where user_id = any ($1::bigint[]) and state = 'visible' and deleted_at is null
+    group by user_id
 ), waiting as (
     select user_id,
            sum((delta ->> 'episodes_watched')::integer) as episodes_watched,
@@ -152,20 +166,24 @@ with kept as (
            sum((delta ->> 'postponed')::integer) as postponed,
            sum((delta ->> 'dropped')::integer) as dropped,
            sum((delta ->> 'ratings')::integer) as ratings,
-           sum((delta ->> 'rating_sum')::integer) as rating_sum
+           sum((delta ->> 'rating_sum')::integer) as rating_sum,
+           sum((delta ->> 'comments')::integer) as comments,
+           sum((delta ->> 'reviews')::integer) as reviews
     from user_stats_waiting
     where user_id = any ($1::bigint[])
     group by user_id
 ), differing as materialized (
-    select u.id as user_id, greatest(k.at, p.at) as at, counted.*
+    select u.id as user_id, greatest(k.at, p.at, c.at, r.at) as at, counted.*
     from users u
     left join user_stats s on s.user_id = u.id
     left join kept k on k.user_id = u.id
     left join watched p on p.user_id = u.id
+    left join commented c on c.user_id = u.id
+    left join reviewed r on r.user_id = u.id
     left join waiting w on w.user_id = u.id
     cross join lateral (
         select array[s.episodes_watched, s.watch_seconds, s.favorites, s.planned, s.watching, s.completed, s.postponed,
-                     s.dropped, s.ratings, s.rating_sum]::bigint[] as stored,
+                     s.dropped, s.ratings, s.rating_sum, s.comments, s.reviews]::bigint[] as stored,
                array[coalesce(p.episodes, 0) - coalesce(w.episodes_watched, 0),
                      coalesce(p.seconds, 0) - coalesce(w.watch_seconds, 0),
                      coalesce(k.favorites, 0) - coalesce(w.favorites, 0),
@@ -175,15 +193,17 @@ with kept as (
                      coalesce(k.postponed, 0) - coalesce(w.postponed, 0),
                      coalesce(k.dropped, 0) - coalesce(w.dropped, 0),
                      coalesce(k.ratings, 0) - coalesce(w.ratings, 0),
-                     coalesce(k.rating_sum, 0) - coalesce(w.rating_sum, 0)]::bigint[] as expected
+                     coalesce(k.rating_sum, 0) - coalesce(w.rating_sum, 0),
+                     coalesce(c.comments, 0) - coalesce(w.comments, 0),
+                     coalesce(r.reviews, 0) - coalesce(w.reviews, 0)]::bigint[] as expected
     ) counted
     where u.id = any ($1::bigint[]) and array_replace(counted.stored, null, 0) <> counted.expected
 ), mended as (
     insert into user_stats as s (
         user_id, last_activity_at, episodes_watched, watch_seconds, favorites, planned, watching, completed, postponed,
-        dropped, ratings, rating_sum)
+        dropped, ratings, rating_sum, comments, reviews)
     select user_id, at, expected[1], expected[2], expected[3], expected[4], expected[5], expected[6], expected[7],
-           expected[8], expected[9], expected[10]
+           expected[8], expected[9], expected[10], expected[11], expected[12]
     from differing
     order by user_id
     on conflict (user_id) do update set
@@ -191,11 +211,12 @@ with kept as (
         episodes_watched = excluded.episodes_watched, watch_seconds = excluded.watch_seconds,
         favorites = excluded.favorites, planned = excluded.planned, watching = excluded.watching,
         completed = excluded.completed, postponed = excluded.postponed, dropped = excluded.dropped,
-        ratings = excluded.ratings, rating_sum = excluded.rating_sum
+        ratings = excluded.ratings, rating_sum = excluded.rating_sum, comments = excluded.comments,
+        reviews = excluded.reviews
 )
 select d.user_id, counter.name, coalesce(d.stored[counter.place], 0) as stored, d.expected[counter.place] as expected
 from differing d
 cross join unnest(array['episodes_watched', 'watch_seconds', 'favorites', 'planned', 'watching', 'completed', 'postponed',
-                        'dropped', 'ratings', 'rating_sum']) with ordinality as counter (name, place)
+                        'dropped', 'ratings', 'rating_sum', 'comments', 'reviews']) with ordinality as counter (name, place)
 where coalesce(d.stored[counter.place], 0) <> d.expected[counter.place]
 order by d.user_id, counter.place;

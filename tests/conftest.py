@@ -5,23 +5,53 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from server.database import connect
 from server.postgres import binaries
 from server.postgres.cluster import Cluster
 from sql.migrate import migrate
+from tests import in_memory
 from tests.running import Running, running
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+# Tests need no durability of their own; those that prove it start their own server.
+CARELESS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
+# These start many processes of their own, kill them, and look at the clock: never two of them at once.
+CROWDED = ("test_acceptance_", "test_chaos_runs", "test_cms_import_kill", "test_cluster")
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """All files of the run lie in memory where there is room. Those of a worker lie below those of its controller."""
+    if not hasattr(config, "workerinput") and config.option.basetemp is None and (directory := in_memory.room()):
+        config.option.basetemp = directory
+        config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+
+
+class ByFile(LoadScopeScheduling):
+    """The tests of a file stay with one worker, as they share a server; of crowded files, one comes after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = nodeid.partition("::")[0].rpartition("/")[2]
+        return "crowded" if name.startswith(CROWDED) else name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How tests are dealt out to the workers of `make test`."""
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)
@@ -35,33 +65,44 @@ class Server:
         return self.cluster.dsn(database)
 
 
-def _start(data_dir: Path, programs: binaries.Binaries) -> Server:
-    async def start() -> Server:
-        cluster = Cluster(data_dir, programs)
-        await cluster.start()
-        admin = await asyncpg.connect(cluster.dsn("postgres"))
-        # Tests need no durability of their own; those that prove it start their own server.
-        await admin.execute("alter system set fsync = off")
-        await admin.execute("select pg_reload_conf()")
-        await admin.execute("create database template_migrated")
-        await admin.close()
-        conn = await connect(cluster.dsn("template_migrated"))
-        await migrate(conn)
-        await conn.close()
-        return Server(cluster, "template_migrated")
+async def _start(data_dir: Path, programs: binaries.Binaries) -> Server:
+    cluster = Cluster(data_dir, programs)
+    await cluster.start()
+    admin = await asyncpg.connect(cluster.dsn("postgres"))
+    for name, value in CARELESS.items():
+        await admin.execute(f"alter system set {name} = '{value}'")
+    await admin.execute("select pg_reload_conf()")
+    await admin.execute("create database template_migrated")
+    await admin.close()
+    conn = await connect(cluster.dsn("template_migrated"))
+    await migrate(conn)
+    await conn.close()
+    return Server(cluster, "template_migrated")
 
-    return asyncio.run(start())
+
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Gives the cluster of a version: started when it is first asked for, stopped at the end of all tests."""
+    started: dict[str, Server] = {}
+    with ExitStack() as stack:
+        room = tmp_path_factory.mktemp("clusters")
+
+        def give(version: str) -> Server:
+            if version not in started:
+                programs = binaries.embedded() if version == "18" else binaries.at(DEBIAN_15)
+                found = started[version] = asyncio.run(_start(room / f"pg{version}", programs))
+                stack.callback(lambda: asyncio.run(found.cluster.stop()))
+            return started[version]
+
+        yield give
 
 
 @pytest.fixture(scope="session", params=["18", "15"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, clusters: Callable[[str], Server]) -> Server:
     """PostgreSQL 18 as we ship it, and 15 where Debian's binaries are installed."""
     if request.param == "15" and not (DEBIAN_15 / "initdb").exists():
         pytest.skip("PostgreSQL 15 is not installed (apt-get install postgresql-15)")
-    programs = binaries.embedded() if request.param == "18" else binaries.at(DEBIAN_15)
-    running = _start(tmp_path_factory.mktemp(f"pg{request.param}"), programs)
-    yield running
-    asyncio.run(running.cluster.stop())
+    return clusters(request.param)
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from sql.query import Query, load
 NOUNS = (
     "accounts", "activity", "api_tokens", "audit_log", "calendars", "erasure", "exports", "housekeeping", "idempotency",
     "library", "library_write", "list_imports", "mailed", "operations", "outbox", "presence", "profiles", "progress",
-    "release_counts", "revocations", "sessions", "streams", "subscriptions", "sync", "user_stats", "users",
+    "release_counts", "reviews", "revocations", "sessions", "streams", "subscriptions", "sync", "talk_counts",
+    "user_stats", "users",
 )  # fmt: skip
 GROWING = frozenset(
     {
-        "account_tokens", "activity", "activity_topics", "api_tokens", "episodes", "external_ids", "idempotency_keys",
-        "library_entries", "operations", "popularity_metrics", "progress", "refresh_tokens", "release_documents",
-        "releases", "sessions", "subscriptions", "unmatched_entries", "user_presence", "user_revisions", "user_stats",
+        "account_tokens", "activity", "activity_topics", "api_tokens", "comments", "episodes", "external_ids",
+        "helpful_votes", "idempotency_keys", "library_entries", "moderation_decisions", "operations",
+        "popularity_metrics", "progress", "refresh_tokens", "release_documents", "release_talk", "releases", "reports",
+        "reviews", "sessions", "subscriptions", "unmatched_entries", "user_presence", "user_revisions", "user_stats",
         "users", "view_metrics", "view_viewers",
     }
 )  # fmt: skip

@@ -6,6 +6,7 @@ from sql import (
     accounts,
     activity,
     api_tokens,
+    demo_talk,
     exports,
     idempotency,
     list_imports,
@@ -20,6 +21,7 @@ from sql import (
 )
 from tests.sql_contract import NOTHING, VALUE, Contract
 
+FORGOTTEN = "forgotten releases parents"
 PEOPLE: Contract = {
     "accounts": {
         "username_taken": VALUE,
@@ -69,6 +71,25 @@ PEOPLE: Contract = {
         "start_stats": NOTHING,
         "drop_picks": NOTHING,
     },
+    "demo_talk": {
+        "authors": "id",
+        "said_anything": VALUE,
+        "rated": demo_talk.Rated,
+        "make_remarks": NOTHING,
+        "make_reviews": NOTHING,
+        "fill_counts": NOTHING,
+        "fill_comments": NOTHING,
+        "fill_reviews": NOTHING,
+        "fill_votes": NOTHING,
+        "fill_reports": NOTHING,
+        "fill_decisions": NOTHING,
+        "fill_activity": NOTHING,
+        "fill_notifications": NOTHING,
+        "fill_stats": NOTHING,
+        "appoint": NOTHING,
+        "drop_remarks": NOTHING,
+        "drop_reviews": NOTHING,
+    },
     "erasure": {
         "take_time": VALUE,
         "lock_user": VALUE,
@@ -87,6 +108,11 @@ PEOPLE: Contract = {
         "drop_mails": NOTHING,
         "drop_personal_events": NOTHING,
         "forget_webhook_author": NOTHING,
+        "forget_comments": FORGOTTEN,
+        "forget_reviews": FORGOTTEN,
+        "forget_votes": FORGOTTEN,
+        "forget_reports": FORGOTTEN,
+        "forget_decisions": FORGOTTEN,
     },
     "exports": {
         "account": VALUE,
@@ -96,6 +122,11 @@ PEOPLE: Contract = {
         "activity": "place line",
         "notifications": "place line",
         "notification_preferences": "place line",
+        "comments": "place line",
+        "reviews": "place line",
+        "helpful_votes": "place line",
+        "reports": "place line",
+        "moderation_decisions": "place line",
         "listed": exports.Listed,
     },
     "housekeeping": {
@@ -103,6 +134,8 @@ PEOPLE: Contract = {
         "account_tokens": VALUE,
         "refresh_tokens": VALUE,
         "sessions": VALUE,
+        "reports": VALUE,
+        "moderation_decisions": VALUE,
         "library_tombstones": VALUE,
         "progress_tombstones": VALUE,
         "subscription_tombstones": VALUE,

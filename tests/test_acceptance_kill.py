@@ -19,6 +19,7 @@ MANY = 12_000
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_two_dozen_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     outcome = await kill_again_and_again(tmp_path, kills=KILLS, seed=20, longest=0.5)
     assert outcome.sound, str(outcome)

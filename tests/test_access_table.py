@@ -48,7 +48,12 @@ PRIVATE_OBJECTS = {
 BESIDE = {
     "/api/v1/notifications/": "insert into notification_budgets (user_id, window_start, unread) values ($1, now(), 1)",
 }
-SHARED_OBJECTS: tuple[str, ...] = ()
+SHARED_OBJECTS: tuple[str, ...] = (
+    # Everybody may read these; what only their author may do answers others 403 (test_access_community.py).
+    "/api/v1/releases/{id}/comments", "/api/v1/comments/{id}", "/api/v1/comments/{id}/reports",
+    "/api/v1/releases/{id}/reviews", "/api/v1/reviews/{id}", "/api/v1/reviews/{id}/helpful",
+    "/api/v1/reviews/{id}/reports",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # Its state is the set that requests are checked against.
     "actors.revocations": ("sql", "server.errors", "server.database", "server.identity", "actors.base"),
+    # Its state is what everybody's words are held against.
+    "actors.word_keeper": (
+        "sql", "server.errors", "server.database", "server.rules", "server.word_rules", "actors.base",
+    ),
     # A slice is a statement; what it needs of users is in the database.
     "actors.dispatcher": ("sql", "server.errors", "server.events", "server.database", "actors.base"),
     # It writes into connections, whose rights it looks after.
@@ -77,6 +81,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.errors", "server.events", "server.database", "server.rules", "actors.consumers.base",
     ),
     "actors.rate_limiter": ("server.errors", "server.meter", "actors.base"),
+    # What it shares of the meter goes through a port.
+    "actors.limit_exchange": (
+        "server.adapters.redis", "server.errors", "server.events", "server.meter", "server.rules", "actors.base",
+    ),
+    # It says how far to give way; how memory is measured and given back it is handed.
+    "actors.governor": ("server.pressure", "server.rules", "actors.base"),
     # Publishing is an edit of the catalogue like any other, only that a clock makes it.
     "actors.publisher": ("sql", "server.cms", "server.errors", "server.events", "server.database", "actors.base"),
     "actors.jobs": ("server.errors", "aiojobs"),
@@ -86,8 +96,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "handlers": (
         "aiohttp", "multidict", "msgspec", "actors", "sql", "server.keys", "server.errors", "server.events",
         "server.http", "server.bodies", "server.schemas", "server.rules", "server.cache", "server.metrics",
-        "server.identity", "server.meter", "server.accounts", "server.passwords", "server.revoking", "server.streams",
-        "server.unread", "server.cms",
+        "server.identity", "server.meter", "server.accounts", "server.erasing", "server.passwords", "server.revoking",
+        "server.streams", "server.unread", "server.cms",
     ),
     # The bottom of the house: plain values, which know nobody but one another.
     "server.errors": (),
@@ -96,6 +106,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.settings": ("msgspec", "server.errors", "server.settings_values"),
     "server.settings_values": ("msgspec", "server.errors"),
     "server.rules": ("server.rules", "server.errors"),
+    # What a reader takes for one character.
+    "server.rules.plain_text": ("server.errors", "regex"),
     "server.schemas": (*FORMATS, "server.schemas", "server.errors", "server.rules"),
     # Examples of problem documents are made by what makes the documents.
     "server.schemas.examples": (*FORMATS, "server.schemas", "server.errors", "server.http.problems"),
@@ -110,7 +122,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.cms", "server.errors",
         "server.events", "server.files", "server.keys", "server.logs", "server.metrics", "server.rules",
         "server.schemas",
-        "server.settings", "server.settings_values", "server.identity", "server.meter",
+        "server.settings", "server.settings_values", "server.identity", "server.meter", "server.gate",
+        "server.shared_meter",
     ),
     # What administrators do to the catalogue is made by the engine.
     "server.http.undoing": (
@@ -126,6 +139,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Who is asking, and what it costs them.
     "server.identity": ("jwt", "server.errors"),
     "server.meter": ("server.rules",),
+    "server.word_rules": ("server.rules",),
+    # Asks the actor that asks Redis.
+    "server.shared_meter": (
+        "actors.base", "actors.limit_exchange", "server.adapters.redis", "server.errors", "server.events", "server.meter",
+        "server.rules",
+    ),
+    "server.metrics_sharing": ("prometheus_client", "server.adapters.redis", "server.events", "server.metrics"),
     # Hashing, on its own thread; the library is imported where it is used.
     "server.passwords": ("argon2", "server.errors", "server.metrics_histogram"),
     "server.revoking": ("server.identity",),
@@ -134,6 +154,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.database", "server.errors", "server.identity", "server.passwords", "server.revoking",
         "server.rules",
     ),
+    "server.erasing": ("sql", "server.database"),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
         "asyncpg", "orjson", "sql.migrate", "sql.outbox", "sql.query", "server.errors", "server.events",
@@ -158,10 +179,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Names of everything that hangs on the application; types only.
     "server.keys": (
         "aiohttp", "actors", "server.adapters", "server.cache", "server.database", "server.events", "server.health",
-        "server.http", "server.accounts", "server.files", "server.identity", "server.loader", "server.meter",
-        "server.metrics", "server.passwords", "server.rules", "server.settings", "server.streams",
-        "server.unread", "server.webhooks",
+        "server.http", "server.accounts", "server.files", "server.gate", "server.identity", "server.loader", "server.meter",
+        "server.metrics", "server.passwords", "server.pressure", "server.rules", "server.settings", "server.streams",
+        "server.shared_meter", "server.talk", "server.unread", "server.webhooks", "server.word_rules",
     ),
+    "server.pressure": ("server.rules",),
+    "server.talk": ("server.cache",),
+    # Who may be at work, in plain asyncio.
+    "server.gate": ("server.errors", "server.pressure", "server.rules"),
+    "server.gate_sizes": ("server.adapters.cgroup", "server.rules", "server.settings"),
+    "server.metrics_gate": ("prometheus_client", "server.gate", "server.metrics", "server.rules"),
+    "server.memory": ("server.adapters.cgroup", "server.metrics", "server.rules"),
+    "server.metrics_pressure": ("prometheus_client", "server.http.connections", "server.metrics", "server.pressure"),
     "server.metrics_streams": ("prometheus_client", "server.metrics", "server.streams"),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",

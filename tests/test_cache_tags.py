@@ -48,6 +48,8 @@ SHOWN = {
 }
 # Counts of views by ids, which trail anyway; what is fixed while the process lives.
 UNCHANGED = {f"{API}/analytics/views", f"{API}/limits"}
+# What people say, which shows nothing of releases.
+SAID = {f"{API}/releases/{{id}}/comments", f"{API}/comments/{{id}}", f"{API}/comments/{{id}}/replies"}
 ABOUT_ONE = (
     "/releases/{id}", "/releases/{slug}", "/releases/{id}/episodes", "/releases/{slug}/episodes", "/episodes/{episode}",
 )  # fmt: skip
@@ -123,7 +125,7 @@ async def test_after_an_import_every_cached_route_shows_the_new_state(site: Runn
         for route in table()
         if route.cached and route.access == "public" and route.path.startswith(API)
     }
-    assert cached == SHOWN.keys() | UNCHANGED, "a new cached route belongs into one of them"
+    assert cached == SHOWN.keys() | UNCHANGED | SAID, "a new cached route belongs into one of them"
     paths = [
         path.format(id=ids.get(path.removeprefix(API).split("/")[1]), slug=genre)
         if "{" in path

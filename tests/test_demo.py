@@ -268,6 +268,7 @@ async def test_the_users_were_told_of_new_episodes_and_their_unread_counters_are
     assert wrong == 0
     strangers = await conn.fetchval("""
         select count(*) from notifications n join notification_events e on e.id = n.event_id
-        where not exists (select from subscriptions s where s.user_id = n.user_id and s.subscription_type = 'release'
+        where e.type = 'new_episode'
+          and not exists (select from subscriptions s where s.user_id = n.user_id and s.subscription_type = 'release'
                           and s.target_id = e.release_id)""")
     assert strangers == 0

@@ -199,7 +199,7 @@ async def test_redis_is_asked_with_its_password(tmp_path: Path) -> None:
             if (found := await one(doctor.check_redis, right)).status == "ok":
                 break
             await asyncio.sleep(0.1)
-        assert (found.status, found.text) == ("ok", "answers PING")
+        assert (found.status, found.text) == ("ok", "answers PING, runs scripts")
         wrong = await one(doctor.check_redis, settings(tmp_path, REDIS_URL=f"redis://:other@127.0.0.1:{port}"))
         assert (wrong.status, "WRONGPASS" in wrong.text) == ("FAIL", True)
         without = await one(doctor.check_redis, settings(tmp_path, REDIS_URL=f"redis://127.0.0.1:{port}"))

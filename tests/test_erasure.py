@@ -62,6 +62,17 @@ async def live(site: Running, who: Person, conn: Any) -> None:
     ):
         async with site.client.request(method, f"/api/v1/{path}", json=body, headers=sent | extra) as answer:
             assert answer.status < 300, (path, await answer.text())
+    async with site.client.get("/api/v1/releases/3/reviews") as answer:
+        (others,) = (await answer.json())["results"]
+    said, judged = {"text": f"{MARK} says"}, {"rating": 5, "text": f"{MARK} judges. " * 10}
+    for method, path, body in (
+        ("POST", "releases/3/comments", said),
+        ("POST", "releases/3/reviews", judged),
+        ("PUT", f"reviews/{others['id']}/helpful", None),
+        ("POST", f"reviews/{others['id']}/reports", {"reason": "other", "note": f"{MARK} complains"}),
+    ):
+        async with site.client.request(method, f"/api/v1/{path}", json=body, headers=sent) as answer:
+            assert answer.status < 300, (path, await answer.text())
     rows = f"anime_id,title,score,status,watched_episodes\n777,{MARK} title,5,2,1\n".encode()
     headers = who.headers | {"Prefer": "wait=10"}
     async with site.client.post("/api/v1/profile/import", data=rows, headers=headers) as answer:
@@ -89,6 +100,9 @@ async def test_nothing_of_an_erased_user_is_left_anywhere(site: Running, conn: A
     who = await person(site, MARK)
     other = await person(site)
     await keep(site, other, rating=4)
+    judged = {"rating": 8, "text": "What somebody thinks who stays. " * 5}
+    async with site.client.post("/api/v1/releases/3/reviews", json=judged, headers=other.headers) as answer:
+        assert answer.status == 201
     await live(site, who, conn)
     await drain(site)
     assert MARK in dump(dsn)
@@ -107,7 +121,8 @@ async def test_nothing_of_an_erased_user_is_left_anywhere(site: Running, conn: A
         assert await conn.fetchval(f"select count(*) from {table} where viewer = $1", -who.id) == 0
     columns = await conn.fetch(
         "select table_name, column_name from information_schema.columns"
-        " where table_schema = 'public' and column_name in ('user_id', 'actor_id') and table_name <> 'revocations'"
+        " where table_schema = 'public' and column_name in ('user_id', 'actor_id', 'author_id', 'moderator_id')"
+        " and table_name <> 'revocations'"
     )
     assert len(columns) > 10
     for table, column in columns:

@@ -24,6 +24,7 @@ pytestmark = ON_18
 PARTS = {
     "README.txt", "account.json", "favorites.json", "collections.json", "ratings.json", "ignores.json",
     "progress.json", "subscriptions.json", "activity.json", "notifications.json", "notification_preferences.json",
+    "comments.json", "reviews.json", "helpful_votes.json", "reports.json", "moderation_decisions.json",
     "myanimelist.xml",
 }  # fmt: skip
 

@@ -62,8 +62,19 @@ async def test_a_small_site_is_counted_exactly(conn: Any) -> None:
         users[0], one, two, users[1],
     )  # fmt: skip
     await seed_views(conn, 7)
+    await conn.execute(
+        """insert into comments (release_id, user_id, text, created_at, queued_at, deleted_at)
+           values ($1, $2, 'a', now(), now(), null), ($1, $2, 'b', now(), null, null),
+                  ($1, $2, 'c', now(), now(), now())""",
+        one, users[0],
+    )  # fmt: skip
+    await conn.execute(
+        """insert into reviews (release_id, user_id, rating, text, created_at, queued_at)
+           values ($1, $2, 3, 'a', now(), now())""",
+        one, users[0],
+    )  # fmt: skip
     assert await gauges.count_all(conn) == gauges.Totals(
-        users=4, active_users=2, releases=2, episodes=5, views=7, subscriptions=2
+        users=4, active_users=2, releases=2, episodes=5, views=7, subscriptions=2, waiting=2
     )
     await conn.execute("analyze")
     assert (await gauges.count_all(conn)).views == 7
@@ -106,7 +117,7 @@ async def test_a_scrape_shows_the_gauges_and_counts_nothing(server_running: Runn
     async with asyncio.timeout(10):
         while "yojohan_users" not in (samples := await scrape()):  # noqa: ASYNC110 - another text a second
             await asyncio.sleep(0.05)
-    names = ("users", "users_active_24h", "releases", "episodes", "views", "subscriptions")
+    names = ("users", "users_active_24h", "releases", "episodes", "views", "subscriptions", "moderation_waiting")
     assert {samples[f"yojohan_{name}"] for name in names} == {"0.0"}
     assert [f'yojohan_load_average{{minutes="{minutes}"}}' in samples for minutes in (1, 5, 15)] == [True] * 3
     assert 0 < float(samples["yojohan_uptime_seconds"]) < 60

@@ -31,6 +31,8 @@ TABLES = {
     "revisions": "revisions",
     "webhook_deliveries": "webhook_deliveries",
     "webhooks": "webhooks",
+    "reports": "reports",
+    "moderation_decisions": "moderation_decisions",
 }
 # For each rule rows of which the first is over and the second is not. $1 is a user.
 ROWS: dict[str, str] = {
@@ -103,6 +105,18 @@ ROWS: dict[str, str] = {
     "webhooks": (
         "insert into webhooks (url, salt, created_by, deleted_at)"
         " values ('', '', $1, now() - interval '31 days'), ('', '', $1, now() - interval '29 days')"
+    ),
+}
+ROWS |= {
+    "reports": (
+        "insert into reports (target_type, target_id, user_id, reason, created_at, closed_at)"
+        " values ('review', 1, $1, 'spam', now() - interval '300 days', now() - interval '181 days'),"
+        " ('review', 2, $1, 'spam', now() - interval '300 days', now() - interval '179 days')"
+    ),
+    "moderation_decisions": (
+        "insert into moderation_decisions (target_type, target_id, release_id, author_id, state_before, state_after,"
+        " created_at) values ('review', 1, 3, $1, 'pending', 'visible', now() - interval '2 years 1 day'),"
+        " ('review', 1, 3, $1, 'visible', 'hidden', now() - interval '23 months')"
     ),
 }
 WITH_TOMBSTONES = [rule for rule in ROWS if rule.endswith("_tombstones")]

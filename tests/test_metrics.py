@@ -20,8 +20,8 @@ from tests.running import Running
 
 ACTORS = {
     "dispatcher", "edits", "gauges", "housekeeping", "invalidations", "operations", "presence",
-    "publisher", "rate_limiter", "recommender", "revocations", "rollup", "stream_hub", "trending", "upkeep",
-    "view_buffer", "webhook_sender",
+    "publisher", "rate_limiter", "recommender", "revocations", "rollup", "rumours", "stream_hub", "trending", "upkeep",
+    "view_buffer", "webhook_sender", "word_keeper",
 }  # fmt: skip
 SAMPLE = re.compile(r"^(?P<name>[a-z_0-9]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

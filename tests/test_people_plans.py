@@ -13,10 +13,14 @@ import pytest
 import pytest_asyncio
 
 from server.database import connect
-from sql import erasure
-from tests import catalogue_seed, people_seed
+from server.rules.reviews import SORTS, order
+from sql import erasure, reviews
+from sql.query import Query
+from sql.reviews import Judged
+from tests import catalogue_seed, people_seed, talk_seed
 from tests.conftest import Server
 from tests.http_fixture import SHARED
+from tests.judging import DAILY, review, settle, words
 from tests.people_plans import GROWING, NOUNS, prepare_for, statements, tables_read_through
 
 pytestmark = SHARED
@@ -28,6 +32,7 @@ async def conn(server: Server) -> AsyncIterator[Any]:
     async with catalogue_seed.database(server, 30_000) as dsn:
         connection = await connect(dsn, random_page_cost="1.1")
         await people_seed.fill(connection, 10_000, progress=30)
+        await talk_seed.fill(connection)
         await prepare_for(connection)
         yield connection
         await connection.close()
@@ -46,6 +51,34 @@ async def test_erasing_somebody_reads_through_no_table_either_nor_do_the_keys_th
     # What this connection did before may not have been taken off the counters yet.
     before = dict(await conn.fetch(SCANNED))
     await erasure.erase(conn, user_id)
+    read = {name for name, scans in await conn.fetch(SCANNED) if scans > before.get(name, 0)}
+    await transaction.rollback()
+    assert {name.rstrip("_0123456789") for name in read} & GROWING == set()
+
+
+async def test_no_page_of_reviews_reads_through_a_table_in_whatever_order(conn: Any) -> None:
+    for sort in SORTS:
+        for by_key in (False, True):
+            text = reviews.compose_page(order(sort), by_key=by_key)  # type: ignore[arg-type]
+            assert await tables_read_through(conn, Query("list_reviews", text)) == set(), sort
+
+
+async def test_nothing_done_to_reviews_reads_through_a_table(conn: Any) -> None:
+    mine = await conn.fetchrow(
+        "select id, user_id, release_id from reviews where counted order by id offset 500 limit 1"
+    )
+    other = await conn.fetchval("select max(id) from users")
+    release_id = await conn.fetchval("select max(id) from releases where visible")
+    transaction = conn.transaction()
+    await transaction.start()
+    before = dict(await conn.fetch(SCANNED))
+    made = await review(conn, other, release_id, quota=DAILY)
+    assert made.review_id is not None
+    await reviews.edit(conn, other, made.review_id, 3, Judged(words(1), has_link=False, worded=True), None)
+    await reviews.delete(conn, other, made.review_id)
+    await reviews.vote(conn, other, mine["id"])
+    await reviews.unvote(conn, other, mine["id"])
+    await settle(conn, "review", mine["id"], "hidden")
     read = {name for name, scans in await conn.fetch(SCANNED) if scans > before.get(name, 0)}
     await transaction.rollback()
     assert {name.rstrip("_0123456789") for name in read} & GROWING == set()

@@ -25,15 +25,18 @@ from sql.release_list import Choice, Filter
 from tests.sql_contract import CATALOGUE, NOTHING, VALUE
 from tests.sql_contract_admin import ADMIN
 from tests.sql_contract_cms import CMS
+from tests.sql_contract_comments import COMMENTS
 from tests.sql_contract_mails import MAILS
+from tests.sql_contract_moderation import MODERATION
 from tests.sql_contract_notifications import NOTIFICATIONS
 from tests.sql_contract_outwards import OUTWARDS
 from tests.sql_contract_people import PEOPLE
+from tests.sql_contract_reviews import REVIEWS
 from tests.sql_contract_webhooks import WEBHOOKS
 from tests.sql_contract_words import WORDS
 
 FOLDER = Path(sql.__file__).parent
-CONTRACT = ADMIN | CATALOGUE | CMS | MAILS | NOTIFICATIONS | OUTWARDS | PEOPLE | WORDS | WEBHOOKS
+CONTRACT = ADMIN | CATALOGUE | CMS | COMMENTS | MAILS | MODERATION | NOTIFICATIONS | OUTWARDS | PEOPLE | WORDS | WEBHOOKS | REVIEWS
 # What the driver makes of a PostgreSQL type.
 PYTHON: dict[str, type] = {
     "int2": int, "int4": int, "int8": int, "float4": float, "float8": float, "numeric": Decimal, "text": str,
@@ -72,10 +75,13 @@ def test_each_query_has_an_entry_and_each_entry_a_query() -> None:
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_each_query_prepares_and_returns_what_is_read_of_it(conn: Any, noun: str) -> None:
     queries = load(noun)
-    if noun in ("demo", "demo_library"):
+    if noun in ("demo", "demo_library", "demo_talk"):
         await load("demo").make_audience.execute(conn)
     if noun == "demo_library":
         await queries.make_picks.execute(conn, [], [], 1, datetime.now(UTC))
+    if noun == "demo_talk":
+        await queries.make_remarks.execute(conn, *[[]] * 13, datetime.now(UTC))
+        await queries.make_reviews.execute(conn, *[[]] * 8, datetime.now(UTC))
     faults = []
     for query in queries:
         attributes = (await conn.prepare(query.text)).get_attributes()

@@ -18,7 +18,7 @@ class Activity(Consumer):
     """Its transaction moves the cursor, too: an event is written down once, however often it is tried."""
 
     name = "activity"
-    topics: ClassVar[frozenset[str]] = frozenset({"library", "profile", "subscription", "catalogue"})
+    topics: ClassVar[frozenset[str]] = frozenset({"library", "community", "profile", "subscription", "catalogue"})
 
     async def handle(self, conn: Connection, events: Sequence[Delivered]) -> None:
         """Write down what the events tell."""
@@ -34,7 +34,7 @@ def acts_of(event: Delivered) -> Iterator[Act]:
         yield from _of_catalogue(event)
     elif event.user_id is None:
         return
-    elif event.topic == "library":
+    elif event.topic in ("library", "community"):
         for action_type, target_type, target_id, details in payload.get("activity", ()):
             yield Act(event.user_id, action_type, target_type, target_id, details, moment)
     elif event.topic == "profile":

@@ -1,4 +1,4 @@
-"""The counter of what users do: keeps `user_stats` from the changes that writes to the library publish."""
+"""The counter of what users do: keeps `user_stats` from the changes that writes to the library and to talk publish."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class UserStats(Consumer):
     """Adds up a batch by user, so that each row is written once."""
 
     name = "user_stats"
-    topics: ClassVar[frozenset[str]] = frozenset({"library"})
+    topics: ClassVar[frozenset[str]] = frozenset({"library", "community"})
 
     async def handle(self, conn: Connection, events: Sequence[Delivered]) -> None:
         """Add the changes; work out favourite genres anew where a favourite, a collection or a rating changed."""
@@ -23,8 +23,10 @@ class UserStats(Consumer):
         for event in events:
             if event.user_id is None:
                 continue
-            sums = changes.setdefault(event.user_id, {"at": event.created_at} | dict.fromkeys(user_stats.COUNTERS, 0))
-            sums["at"] = max(sums["at"], event.created_at)
+            sums = changes.setdefault(event.user_id, {"at": None} | dict.fromkeys(user_stats.COUNTERS, 0))
+            # Where a moderator decided, or something was deleted, its author has done nothing new.
+            if event.topic == "library" or event.payload.get("activity"):
+                sums["at"] = max(sums["at"] or event.created_at, event.created_at)
             delta = event.payload.get("delta", {})
             for name in user_stats.COUNTERS:
                 sums[name] += delta.get(name, 0)

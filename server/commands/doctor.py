@@ -233,7 +233,7 @@ async def check_disk(settings: Settings) -> str:
 
 
 async def check_redis(settings: Settings) -> str:
-    """Whether Redis answers PING."""
+    """Whether Redis answers, and lets us run scripts, as shared limits do."""
     if not settings.redis_url:
         raise NotNeededError("REDIS_URL is not set")
     address = urlsplit(settings.redis_url)
@@ -251,7 +251,7 @@ async def check_redis(settings: Settings) -> str:
 async def _ping(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str | None, password: str | None
 ) -> str:
-    commands = [["PING"]]
+    commands = [["PING"], ["EVAL", "redis.call('TIME') return redis.status_reply('OK')", "0"]]
     if password:
         commands.insert(0, ["AUTH", *([unquote(user)] if user else []), unquote(password)])
     for words in commands:
@@ -260,7 +260,7 @@ async def _ping(
         answer = (await reader.readline()).decode("utf-8", "replace").strip()
         if not answer.startswith("+"):
             raise WrongError(f"{words[0]} was answered {answer!r}")
-    return "answers PING"
+    return "answers PING, runs scripts"
 
 
 async def check_elasticsearch(settings: Settings) -> str:

@@ -22,7 +22,7 @@ from actors.upkeep import DAYS_RETENTION
 from server.database import dedicated_connection
 from server.errors import DeadlineExceeded
 from server.settings import Settings
-from sql import recount, release_counts, user_stats
+from sql import recount, release_counts, talk_counts, user_stats
 from sql.query import Connection
 from sql.recount import Difference
 
@@ -73,6 +73,9 @@ async def parts(conn: Connection) -> list[Part]:
     found = [
         Part("statistics of users", "user", user_stats.user_ids, _mend_users),
         Part("counters of releases", "release", release_counts.release_ids, release_counts.mend),
+        Part("comments", "comment", talk_counts.comment_keys, talk_counts.mend_comments),
+        Part("reviews", "review", talk_counts.review_ids, talk_counts.mend_reviews),
+        Part("talk under releases", "release", talk_counts.release_ids, talk_counts.mend_releases),
         Part("notifications of users", "user", recount.budget_ids, recount.mend_budgets),
         Part("catalogue", "total", _only_one, _mend_totals),
     ]

@@ -25,8 +25,9 @@ from server import database
 from server.app import Outside, build
 from server.commands.demo_on_start import fill_if_empty
 from server.errors import ClusterError, Unavailable
+from server.http import connections
 from server.http.protocol import Server
-from server.keys import EDGE, METRICS
+from server.keys import CONNECTIONS, EDGE, METRICS
 from server.logs import LogWriter, RequestLog, set_up
 from server.metrics import Metrics
 from server.settings import Settings
@@ -43,6 +44,9 @@ SHUTDOWN = 1.5
 KEEPALIVE_BEHIND_PROXY = 75.0
 KEEPALIVE = 15.0
 BACKLOG = 2048
+# uvloop accepts one connection of a socket in a turn of its loop. A busy loop turns a hundred times a second: newcomers
+# would wait for seconds before anybody could even turn them away. So it listens on the same socket several times.
+ACCEPTED_AT_ONCE = 8
 LONGEST_HEADER = 8190
 LAG_PERIOD = 0.1
 # How long an absent database is waited for at the start, in seconds. Then systemd starts us anew.
@@ -58,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Serve until told to stop; the exit status."""
     _require_c_parser()
+    connections.raise_file_limit()
     writer = set_up(settings.log_level, settings.log_format, settings.log_file)
     try:
         return await _Server(settings, writer).run()
@@ -75,7 +80,7 @@ class Runner(web.AppRunner):
     """aiohttp's runner with our server, which puts the edge in front of the application."""
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server(), self.app[EDGE])
+        return Server(await super()._make_server(), self.app[EDGE], self.app[CONNECTIONS])
 
 
 class _Server:
@@ -178,9 +183,11 @@ class _Server:
             raise ClusterError(f"the server could not start: {error or 'it was not ready in time'}") from None
 
     def _sites(self, runner: web.AppRunner) -> list[web.BaseSite]:
-        if self._sockets:
-            return [web.SockSite(runner, handed, backlog=BACKLOG) for handed in self._sockets]
-        return [web.SockSite(runner, self._bind(), backlog=BACKLOG)]
+        listening = list(self._sockets) or [self._bind()]
+        for one in listening:
+            connections.set_up(one)
+        listening += [one.dup() for one in listening for _ in range(ACCEPTED_AT_ONCE - 1)]
+        return [web.SockSite(runner, one, backlog=BACKLOG) for one in listening]
 
     def _bind(self) -> socket.socket:
         host, port = self._settings.host, self._settings.port
@@ -212,6 +219,9 @@ class _Server:
             now = perf_counter()
             metrics.loop_lag = max(0.0, now - before - LAG_PERIOD)
             metrics.loop_lag_max = max(metrics.loop_lag_max, metrics.loop_lag)
+            # One long halt (a machine that was suspended) says less than many short ones.
+            weight = min(0.25, now - before)
+            metrics.loop_lag_mean += (metrics.loop_lag - metrics.loop_lag_mean) * weight
             if self._watchdog is not None and now - fed >= self._watchdog and metrics.loop_lag < LAG_LIMIT:
                 self._notifier.watchdog()
                 fed = now

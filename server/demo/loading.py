@@ -1,4 +1,4 @@
-"""Loading the demo: catalogue, users, views, in this order. A second time nothing changes."""
+"""Loading the demo: catalogue, users, what they keep and say, views, in this order. A second time nothing changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
-from server.demo import library
+from server.demo import library, talk
 from server.demo.catalogue import Calendar, items
 from server.demo.users import make_users
 from server.demo.views import generate
@@ -26,6 +26,8 @@ class DemoSummary:
     catalogue: Summary
     users: int
     titles: int
+    comments: int
+    reviews: int
     views: int
     catalogue_seconds: float
     views_seconds: float
@@ -34,6 +36,7 @@ class DemoSummary:
         return (
             f"releases {self.catalogue}; episodes: {self.catalogue.episodes} ({self.catalogue_seconds:.1f} s)\n"
             f"users created: {self.users}, titles they keep: {self.titles}, "
+            f"comments: {self.comments}, reviews: {self.reviews}\n"
             f"views created: {self.views} ({self.views_seconds:.1f} s)"
         )
 
@@ -61,9 +64,12 @@ async def load_demo(
     catalogue = await import_drafts(conn, SOURCE, items(releases, seed, now), Report(), progress=Lines(tell).after)
     users = await make_users(conn, Calendar.of(now).today)
     titles = await library.fill(conn, releases=releases, seed=seed, now=now)
+    comments, reviews = await talk.fill(conn, releases=releases, seed=seed, now=now)
     catalogued = monotonic()
     made = await generate(conn, releases=releases, seed=seed, views=views, now=now, progress=tell)
-    return DemoSummary(catalogue, users, titles, made, catalogued - started, monotonic() - catalogued)
+    return DemoSummary(
+        catalogue, users, titles, comments, reviews, made, catalogued - started, monotonic() - catalogued
+    )  # fmt: skip
 
 
 class Lines:

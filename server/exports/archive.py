@@ -21,6 +21,8 @@ What stands here is everything the server keeps about you.
 
 account.json        who you are, your sessions and the names of your API tokens
 favorites.json      and the other lists: one array of objects each, times in UTC
+comments.json       and reviews.json: the deleted ones, too
+moderation_decisions.json   what rules and moderators decided about them
 myanimelist.xml     your list in the format of MyAnimeList; it holds what MyAnimeList knows, by its ids
 """
 

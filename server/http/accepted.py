@@ -10,8 +10,9 @@ from uuid import UUID
 
 from aiohttp import web
 
-from server.errors import NotFound
+from server.errors import NotFound, Overloaded
 from server.http.answer import Answer, raw
+from server.http.gated import apart
 from server.http.guard import user_id
 from server.keys import DATABASE, ENDINGS, SETTINGS
 from sql import operations
@@ -53,7 +54,12 @@ async def waited(request: web.Request, answer: Answer) -> Answer:
     seconds = min(int(match[1]), LONGEST_WAIT)
     shared = address == SHARED_OPERATIONS
     operation_id, owner = UUID(name), None if shared else user_id(request)
-    await _end(request, owner, operation_id, seconds)
+    try:
+        async with apart(request, "waits"):
+            await _end(request, owner, operation_id, seconds)
+    except Overloaded:
+        # Too many wait. The work is queued all the same, and a preference may be ignored (RFC 7240, section 2).
+        return answer
     async with request.app[DATABASE].connection() as conn:
         found = await operations.get(conn, owner, operation_id, operations_base(request, shared=shared))
     if found is not None:

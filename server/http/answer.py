@@ -15,10 +15,14 @@ JSON = "application/json"
 
 
 class Answer(web.Response):
-    """A response that remembers how the cache served it, for the log line, and under which key, for the edge."""
+    """A response that remembers how the cache served it, for the log line, and under which key, for the edge.
+
+    `anonymous_only`: it is what visitors get; whoever signs in gets another.
+    """
 
     cache = "none"
     key: Hashable = None
+    anonymous_only = False
 
 
 def plain(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -18,11 +18,14 @@ from multidict import CIMultiDict
 
 from server.cache import ResponseCache
 from server.errors import BodyTooLarge, DeadlineExceeded, YojohanError
+from server.gate import Gate
 from server.http import problems, quotas
 from server.http.answer import Answer, send
 from server.http.client import ClientAddress
-from server.http.guard import ADDRESS, CHARGES, PERSONAL, PRINCIPAL, REFUSED, charge, client_key, refusal
+from server.http.gated import PLACE, Refusals, queued
+from server.http.guard import ADDRESS, CHARGES, PERSONAL, PRINCIPAL, REFUSED, charge, charge_shared, client_key, refusal
 from server.http.parse import LARGEST_BODY
+from server.http.request_paths import LoggedPaths
 from server.http.route import Route
 from server.http.uploads import LARGEST_UPLOAD
 from server.identity import Identities, Principal
@@ -30,18 +33,20 @@ from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Metrics, RouteStats
 from server.rules.limits import Charge, Limit, address_key, user_key
+from server.rules.load import kind_of
+from server.shared_meter import SharedMeter
 
 log = logging.getLogger("yojohan.http")
 
 SANE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._\-]{8,128}$")
-LONGEST_LOGGED_PATH = 200
-SLASHES = re.compile("/+")
 LONGEST_TARGET = 500
 MOST_TARGETS = 8192
 WITH_BODY = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
 Serve = Callable[[Any], Awaitable[web.StreamResponse]]
 # Answers from memory whoever may ask at all; None: the long way has to.
 AtOnce = Callable[[Principal], Answer | None]
+# Whether a request may pass, or what finds it out where instances share their counts.
+Passing = bool | Awaitable[bool]
 # Methods a page may use, and what it may send and read.
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
@@ -54,6 +59,8 @@ CORS_EXPOSED = (
     "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, "
     "X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
+# What the cache calls an answer that took the work it usually takes.
+FRESHLY_MADE = ("none", "miss")
 # Health, metrics and pages are for operators: no limit ever stands before them.
 LIMITED = "/api/"
 
@@ -76,6 +83,7 @@ class Edge:
         identities: Identities,
         meter: Meter,
         general: Limit,
+        gate: Gate,
     ) -> None:
         self.routes: dict[web.AbstractRoute, RouteStats] = {}
         # The paths that take files.
@@ -87,12 +95,16 @@ class Edge:
         self._cache = cache
         self._identities = identities
         self._meter = meter
+        # Only where instances share their counts.
+        self.shared: SharedMeter | None = None
+        self._gate = gate
+        self.refusals = Refusals()
         # The limit before every request of the API, or None where RATE_LIMIT_MAX=0 switched it off.
         self._general = general if general.quota else None
         self._unmatched = metrics.route("*", "unmatched")
-        # Where the paths begin that hold secrets; made of the routes when it is needed first.
-        self._secrets: re.Pattern[str] | None = None
-        self._targets: dict[str, tuple[Hashable, RouteStats]] = {}
+        self._paths = LoggedPaths(self._unmatched, self.routes)
+        # The key a target led to, and whether it did so for visitors only.
+        self._targets: dict[str, tuple[Hashable, RouteStats, bool]] = {}
         self._personal: dict[str, tuple[Route, AtOnce, RouteStats]] = {}
 
     def answer_at_once(self, route: Route, answer: AtOnce, stats: RouteStats) -> None:
@@ -106,21 +118,28 @@ class Edge:
             started = perf_counter()
             if request.method == hdrs.METH_GET:
                 known = self._targets.get(request.raw_path)
-                entry = self._cache.get(known[0]) if known is not None else None
-                if known is not None and entry is not None and self._may_pass(request, known[1]):
-                    response = send(request, self._cache, entry, "hit")
-                    self._finish(request, response, known[1], self._request_id(request), started)
-                    return response
+                entry = None
+                # What only visitors get is for nobody who says who they are.
+                if known is not None and not (known[2] and "Authorization" in request.headers):
+                    entry = self._cache.get(known[0])
+                if known is not None and entry is not None:
+                    passes = self._may_pass(request, known[1])
+                    if passes is True or (passes is not False and await passes):
+                        response = send(request, self._cache, entry, "hit")
+                        self._finish(request, response, known[1], self._request_id(request), started)
+                        return response
                 if known is None and (personal := self._personal.get(request.raw_path)) is not None:
-                    answer = self._at_once(request, *personal)
+                    answer = self._at_once(request, personal[0], personal[1])
                     if answer is not None:
-                        self._finish(request, answer, personal[2], self._request_id(request), started)
-                        return answer
+                        passes = self._charge(request, request[PRINCIPAL], personal[2])
+                        if passes is True or (passes is not False and await passes):
+                            self._finish(request, answer, personal[2], self._request_id(request), started)
+                            return answer
             return await self._serve(request, application, started)
 
         return front
 
-    def _may_pass(self, request: web.Request, stats: RouteStats) -> bool:
+    def _may_pass(self, request: web.Request, stats: RouteStats) -> Passing:
         """Charge a hot request; False if the long way has to answer (a token not seen yet, a quota used up)."""
         header = request.headers.get("Authorization")
         who = None
@@ -131,8 +150,8 @@ class Edge:
             request[PRINCIPAL] = who
         return self._charge(request, who, stats)
 
-    def _at_once(self, request: web.Request, route: Route, answer: AtOnce, stats: RouteStats) -> Answer | None:
-        """A personal answer for somebody known who may have it; None if the long way has to answer."""
+    def _at_once(self, request: web.Request, route: Route, answer: AtOnce) -> Answer | None:
+        """A personal answer for somebody known, to be charged yet; None if the long way has to answer."""
         header = request.headers.get("Authorization")
         who = self._identities.known(header) if header is not None else None
         if who is None or (who.scopes is not None and route.needed_scope not in who.scopes):
@@ -141,20 +160,26 @@ class Edge:
         if response is None:
             return None
         request[PRINCIPAL] = who
-        if not self._charge(request, who, stats):
-            return None
         response.headers["Cache-Control"] = PERSONAL
         response.cache = "hit"
         return response
 
-    def _charge(self, request: web.Request, who: Principal | None, stats: RouteStats) -> bool:
+    def _charge(self, request: web.Request, who: Principal | None, stats: RouteStats) -> Passing:
         if self._general is None or not stats.route.startswith(LIMITED):
             return True
         if who is None:
             key = address_key(self._clients.of(request))
         else:
             key = user_key(who.user_id) if who.token_id is None else client_key(request)
-        verdict = self._meter.charge(self._general, key)
+        if self.shared is not None:
+            return self._charge_shared(request, who, self.shared.charge(self._general, key))
+        return self._note(request, who, self._meter.charge(self._general, key))
+
+    async def _charge_shared(self, request: web.Request, who: Principal | None, decided: Awaitable[Charge]) -> bool:
+        return self._note(request, who, await decided)
+
+    @staticmethod
+    def _note(request: web.Request, who: Principal | None, verdict: Charge) -> bool:
         if who is not None or not verdict.allowed:
             # Only an answer that anybody may keep goes without it.
             request[CHARGES] = [verdict]
@@ -166,25 +191,51 @@ class Edge:
         if early is not None:
             self._finish(request, early, self._unmatched, request_id, started)
             return early
+        kind, anonymous = kind_of(request.method, request.raw_path), "Authorization" not in request.headers
+        place = self._gate.enter(kind, anonymous=anonymous) or await queued(
+            self._gate, request, kind, anonymous=anonymous
+        )
+        if place is None:
+            return await self._turn_away(request, request_id, started)
+        request[PLACE] = place
         self._metrics.in_flight += 1
         try:
             response = await self._answer(request, application, request_id)
         finally:
             self._metrics.in_flight -= 1
+            self._gate.leave(place)
         # Refused before it was routed, a request belongs to no route.
         matched = request._match_info  # noqa: SLF001 - the property asserts that there is one
         stats = self._unmatched if matched is None else self.routes.get(matched.route, self._unmatched)
         self._finish(request, response, stats, request_id, started)
+        if response.status < 400 and getattr(response, "cache", "none") in FRESHLY_MADE:
+            self._gate.observe(place, stats)
         if isinstance(response, Answer) and response.key is not None and request.method == hdrs.METH_GET:
-            self._remember(request.raw_path, response.key, stats)
+            self._remember(request.raw_path, response.key, stats, anonymous_only=response.anonymous_only)
         return response
 
-    def _remember(self, target: str, key: Hashable, stats: RouteStats) -> None:
+    async def _turn_away(self, request: web.Request, request_id: str, started: float) -> web.StreamResponse:
+        """The answer without a place: what the cache had before if it had anything (stale-if-error), else 503."""
+        known = self._targets.get(request.raw_path) if request.method == hdrs.METH_GET else None
+        if known is not None and known[2] and "Authorization" in request.headers:
+            known = None
+        if known is not None and (entry := self._cache.stale(known[0])) is not None:
+            passes = self._may_pass(request, known[1])
+            if passes is True or (passes is not False and await passes):
+                kept = send(request, self._cache, entry, "stale")
+                self._finish(request, kept, known[1], request_id, started)
+                return kept
+        response = self.refusals.answer(request, request_id)
+        logged = self._log.enabled and self.refusals.worth_a_line()
+        self._finish(request, response, self._unmatched, request_id, started, logged=logged)
+        return response
+
+    def _remember(self, target: str, key: Hashable, stats: RouteStats, *, anonymous_only: bool) -> None:
         if len(target) <= LONGEST_TARGET:
             if len(self._targets) >= MOST_TARGETS:
                 # Refilled by the next requests; keeping an order would cost every hit something.
                 self._targets.clear()
-            self._targets[target] = (key, stats)
+            self._targets[target] = (key, stats, anonymous_only)
 
     @staticmethod
     def _request_id(request: web.BaseRequest) -> str:
@@ -258,11 +309,15 @@ class Edge:
             raise refusal(request[CHARGES][-1])
         # The path as routes see it: `/%61pi/` leads there, too, and so does a target with a host in it.
         if self._general is not None and request.path.startswith(LIMITED):
-            charge(request, self._meter, self._general, client_key(request))
+            if self.shared is None:
+                charge(request, self._meter, self._general, client_key(request))
+            else:
+                await charge_shared(request, self.shared, self._general, client_key(request))
 
     def _finish(
-        self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str, started: float
-    ) -> None:
+        self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str,
+        started: float, *, logged: bool = True,
+    ) -> None:  # fmt: skip
         seconds = perf_counter() - started
         if response.prepared:
             # A stream: it was dressed and counted when it began, and how long it lasted is no time to an answer.
@@ -270,14 +325,14 @@ class Edge:
         else:
             self._dress(request, response, request_id)
             stats.observe(response.status, seconds)
-        if not self._log.enabled:
+        if not (logged and self._log.enabled):
             return
         body = getattr(response, "body", None)
         self._log.line(
             request_id,
             who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
             request.method,
-            stats.route if stats.secret else self._path(request.path, stats)[:LONGEST_LOGGED_PATH],
+            self._paths.of(request.path, stats),
             stats.route,
             response.status,
             seconds,
@@ -285,18 +340,6 @@ class Edge:
             getattr(response, "cache", "none"),
             self._clients.for_log(self._clients.of(request)),
         )
-
-    def _path(self, path: str, stats: RouteStats) -> str:
-        """The path as the log may have it. What led to no route may still hold the secret of one: a calendar's address
-        without its end, or asked for by a method that it does not have, or more often than is allowed."""
-        if stats is not self._unmatched:
-            return path
-        if self._secrets is None:
-            starts = {one.route.partition("{token")[0] for one in self.routes.values() if one.secret}
-            self._secrets = re.compile("|".join(map(re.escape, sorted(starts))) or "(?!)", re.IGNORECASE)
-        plain = SLASHES.sub("/", path)
-        found = self._secrets.search(plain)
-        return path if found is None else f"{plain[: found.end()]}…"
 
     def _dress(self, request: web.BaseRequest, response: web.StreamResponse, request_id: str) -> None:
         """The headers of every answer."""
@@ -312,6 +355,7 @@ class Edge:
     @contextmanager
     def streaming(self, request: web.Request, response: web.StreamResponse, started: float) -> Iterator[None]:
         """Around an answer that goes on for long: entered before its headers go, and counted there as answered."""
+        self._gate.step_out(request[PLACE], "streams")
         self._dress(request, response, self._request_id(request))
         stats = self.routes.get(request.match_info.route, self._unmatched)
         stats.observe(response.status, perf_counter() - started)

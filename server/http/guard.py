@@ -11,6 +11,7 @@ from server.http.route import Handler, Route
 from server.identity import Principal
 from server.meter import Meter
 from server.rules.limits import Charge, Limit, address_key, token_key, user_key
+from server.shared_meter import SharedMeter
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 # Why the token that was sent does not count.
@@ -65,9 +66,17 @@ def client_key(request: web.BaseRequest) -> int:
 
 def charge(request: web.BaseRequest, meter: Meter, limit: Limit, key: int) -> None:
     """Take the request's cost from the key's quota; TooManyRequests with a true Retry-After if there is too little."""
-    if limit.quota == 0:
-        return
-    verdict = meter.charge(limit, key)
+    if limit.quota:
+        _note(request, meter.charge(limit, key))
+
+
+async def charge_shared(request: web.BaseRequest, meter: SharedMeter, limit: Limit, key: int) -> None:
+    """The same, where instances share their counts."""
+    if limit.quota:
+        _note(request, await meter.charge(limit, key))
+
+
+def _note(request: web.BaseRequest, verdict: Charge) -> None:
     request.setdefault(CHARGES, []).append(verdict)
     if not verdict.allowed:
         raise refusal(verdict)
@@ -81,22 +90,26 @@ def refusal(verdict: Charge) -> TooManyRequests:
     )
 
 
-def guard(route: Route, meter: Meter) -> Handler:
-    """The route's handler behind its guard."""
+def guard(route: Route, meter: Meter, shared: SharedMeter | None = None) -> Handler:
+    """The route's handler behind its guard; with a `shared` meter all instances decide together."""
     handler = route.handler
     if route.access == "operator":
         return handler
     charged: list[tuple[Limit, Callable[[web.BaseRequest], int]]] = []
     for name in route.limits:
         limit = meter.limits[name]
-        if limit.by != "account":
+        # An account is known once the body was read, rows are counted where they are written.
+        if limit.by != "account" and not limit.counted:
             charged.append((limit, client_key if limit.by == "client" else _by_address))
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if route.access != "open" and not (route.by_ticket and request.query.get("ticket")):
             check(request, route)
         for limit, key in charged:
-            charge(request, meter, limit, key(request))
+            if shared is None:
+                charge(request, meter, limit, key(request))
+            else:
+                await charge_shared(request, shared, limit, key(request))
         answer = await handler(request)
         if route.personal:
             answer.headers["Cache-Control"] = PERSONAL

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from server.errors import (
     YojohanError,
 )
 from server.http.faults import all_faults
+from server.http.gated import apart
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -44,6 +46,22 @@ class RequestTimeout(YojohanError):
     code = "request_timeout"
 
 
+@asynccontextmanager
+async def paced() -> AsyncIterator[Callable[[int], None]]:
+    """Around reading a body: TimeoutError as soon as it is slower than it may be, however much there is to come.
+
+    What it gives is to be told how many bytes have come.
+    """
+    async with asyncio.timeout(BODY_PATIENCE) as deadline:
+
+        def came(size: int) -> None:
+            due = deadline.when()
+            if due is not None and not deadline.expired():
+                deadline.reschedule(due + size / SLOWEST_BODY)
+
+        yield came
+
+
 async def read_body(request: web.Request, largest: int = LARGEST_BODY) -> bytes:
     """The body. BodyTooLarge from its announced length, before it is read; RequestTimeout if it drips."""
     announced = request.content_length
@@ -54,10 +72,20 @@ async def read_body(request: web.Request, largest: int = LARGEST_BODY) -> bytes:
     if request.content.is_eof():
         return await request.read()
     try:
-        async with asyncio.timeout(BODY_PATIENCE + (announced or largest) / SLOWEST_BODY):
-            return await request.read()
+        async with apart(request, "bodies"), paced() as came:
+            return await _read(request, largest, came)
     except TimeoutError:
         raise RequestTimeout("Send the body faster.") from None
+
+
+async def _read(request: web.Request, largest: int, came: Callable[[int], None]) -> bytes:
+    body = bytearray()
+    while portion := await request.content.readany():
+        body += portion
+        if len(body) > largest:
+            raise BodyTooLarge(f"At most {largest} bytes are taken here.")
+        came(len(portion))
+    return bytes(body)
 
 
 def require_json(request: web.Request) -> None:

@@ -12,7 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from server.errors import BodyTooLarge, MalformedBody, Unprocessable, UnsupportedMediaType
 from server.files import Files
-from server.http.parse import BODY_PATIENCE, SLOWEST_BODY, RequestTimeout
+from server.http.gated import apart
+from server.http.parse import RequestTimeout, paced
 
 T = TypeVar("T")
 
@@ -31,13 +32,13 @@ async def keep_upload(request: web.Request, files: Files, suffix: str) -> tuple[
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the file without Content-Encoding; a gzip file is fine as it is.")
-    patience = BODY_PATIENCE + (request.content_length or LARGEST_UPLOAD) / SLOWEST_BODY
     name = files.new_upload(suffix)
     digest, size = sha256(), 0
     try:
-        async with asyncio.timeout(patience):
+        async with apart(request, "bodies"), paced() as came:
             async for portion in _portions(request):
                 size += len(portion)
+                came(len(portion))
                 if size > LARGEST_UPLOAD:
                     raise BodyTooLarge(f"At most {LARGEST_UPLOAD} bytes are taken here.")
                 digest.update(portion)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal
 
-By = Literal["client", "address", "account"]
+By = Literal["client", "address", "account", "user"]
 # The policy before every request of the API.
 API_LIMIT = "api"
 # How early, in steps, a request may come: over the additions of a large quota floating point loses that much, and the
@@ -26,8 +26,10 @@ EARLY = 0.01
 class Limit:
     """One row of the policy table: `quota` units per `window` seconds, each request costing `cost` of them.
 
-    `by` names whose they are: the client (its user or API token, else its address), the address alone, or the account
-    the request is about. `quota` 0 switches it off. `keys` bounds how many keys are remembered.
+    `by` names whose they are: the client (its user or API token, else its address), the address alone, the account
+    the request is about, or the user, whichever of their tokens they come with. `quota` 0 switches it off. `keys`
+    bounds how many keys are remembered. `counted`: rows in the database are counted, in a window that slides, and the
+    guard charges nothing.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Limit:
     purpose: str
     cost: int = 1
     keys: int = 16_384
+    counted: bool = False
 
 
 class Charge:
@@ -71,6 +74,11 @@ def decide(limit: Limit, arrival: float, now: float, cost: int) -> tuple[float, 
     if late > step * EARLY:
         return arrival, Charge(limit, _left(limit, arrival, now, step), arrival - now, late)
     return after, Charge(limit, _left(limit, after, now, step), after - now, 0)
+
+
+def told(limit: Limit, debt: float, late: float) -> Charge:
+    """The verdict of somebody else: the seconds until the quota is whole again, and by how many it came too early."""
+    return Charge(limit, _left(limit, debt, 0.0, limit.window / limit.quota), debt, late)
 
 
 def _left(limit: Limit, arrival: float, now: float, step: float) -> int:

@@ -14,16 +14,21 @@ from server.schemas import (
     audit,
     caching,
     cms_answers,
+    comments,
     limits,
     list_imports,
     mailed,
+    moderation,
     notifications,
     outbox,
     profiles,
+    reports,
+    reviews,
     stats,
     sync,
     users,
     webhooks,
+    word_rules,
 )
 from server.schemas import analytics_answers as analytics
 from server.schemas import catalogue_answers as catalogue
@@ -151,6 +156,7 @@ EXAMPLES: dict[Any, Any] = {
     analytics.Trending: _trending(),
     **accounts.EXAMPLES,
     **cms_answers.EXAMPLES,
+    **comments.EXAMPLES,
     **limits.EXAMPLES,
     **list_imports.EXAMPLES,
     **stats.EXAMPLES,
@@ -165,4 +171,8 @@ EXAMPLES: dict[Any, Any] = {
     **audit.EXAMPLES,
     **caching.EXAMPLES,
     **users.EXAMPLES,
+    **reviews.EXAMPLES,
+    **moderation.EXAMPLES,
+    **reports.EXAMPLES,
+    **word_rules.EXAMPLES,
 }

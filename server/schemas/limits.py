@@ -19,10 +19,10 @@ class RatePolicy(Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, description="In how many seconds a spent quota is whole again, evenly refilled.")
     ]
     by: Annotated[
-        Literal["client", "address", "account"],
+        Literal["client", "address", "account", "user"],
         Meta(
             description="Whose quota it is: the client's (its API token, else its user, else its address), the "
-            "address's (IPv6: its /64), or that of the account the request is about."
+            "address's (IPv6: its /64), that of the account the request is about, or the user's, by whichever token."
         ),
     ]
     cost: Annotated[int, Meta(ge=1, description="The units one request takes.")]

@@ -53,7 +53,7 @@ class UserStatistics(Struct, frozen=True, kw_only=True):
         ),
     ]
     joined_at: dt.datetime
-    last_activity_at: Annotated[dt.datetime, Meta(description="When they last changed what they keep.")] | None
+    last_activity_at: Annotated[dt.datetime, Meta(description="When they last kept, watched or said something.")] | None
 
 
 EXAMPLES: dict[Any, Any] = {
@@ -64,8 +64,8 @@ EXAMPLES: dict[Any, Any] = {
         "favorites_count": 18,
         "collections_count": 131,
         "collections": {"planned": 40, "watching": 9, "completed": 73, "postponed": 4, "dropped": 5},
-        "reviews_count": 0,
-        "comments_count": 0,
+        "reviews_count": 6,
+        "comments_count": 148,
         "mean_rating": 7.84,
         "favorite_genres": [
             {"id": 3, "name": "Drama", "weight": 1.0},

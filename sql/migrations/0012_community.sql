@@ -135,12 +135,14 @@ create unique index word_rules_once on word_rules (pattern, kind);
 
 -- What people did that is not in `user_stats` yet, as of now with what they said.
 create or replace view user_stats_waiting as
-    select o.user_id, o.payload -> 'delta' as delta, o.created_at
+    select o.user_id, o.payload -> 'delta' as delta,
+           -- Where a moderator decided, or something was deleted, its author has done nothing new.
+           case when o.topic = 'library' or o.payload -> 'activity' <> '[]' then o.created_at end as created_at
     from outbox o
     left join outbox_consumers c on c.name = 'user_stats'
     where o.topic in ('library', 'community') and o.user_id is not null
       and (c.name is null or (o.xid, o.id) > (c.xid, c.id))
     union all
-    select user_id, payload -> 'delta', created_at
+    select user_id, payload -> 'delta', case when topic = 'library' or payload -> 'activity' <> '[]' then created_at end
     from outbox_deliveries
     where consumer = 'user_stats' and topic in ('library', 'community') and user_id is not null;

@@ -18,6 +18,7 @@ from tests.bench import (
     scenarios_read,
     scenarios_running,
     scenarios_system,
+    scenarios_talk,
     scenarios_views,
 )
 from tests.bench.context import Bench, Result, not_measured, say
@@ -37,6 +38,8 @@ SCENARIOS: dict[str, Callable[[Bench], list[Result]]] = {
     "subscriptions": scenarios_running.subscriptions,
     "fan-out": scenarios_running.fan_out,
     "editing": scenarios_running.editing,
+    "talk": scenarios_talk.talk,
+    "limiter": scenarios_talk.limiter,
     "stream": scenarios_running.streams_memory,
     "batches": scenarios_views.batched_events,
     "trending": scenarios_system.trending,

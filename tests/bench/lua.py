@@ -83,6 +83,28 @@ request = function()
 end
 """
 
+# Everybody does one thing after another: by turns to different targets, so that nobody does the same twice. Heads are
+# made in advance, bodies are equally long.
+_DOING = """
+local tokens, ids, heads, at = {{{tokens}}}, {{{ids}}}, {{}}, 0
+local format, floor = string.format, math.floor
+local function body(turn)
+  return format('{body}', turn)
+end
+init = function(args)
+  local length = #body(1)
+  for i = 1, #tokens do
+    heads[i] = "{after} HTTP/1.1\\r\\nHost: bench\\r\\nUser-Agent: {browser}\\r\\nAuthorization: Bearer " .. tokens[i]
+      .. "\\r\\nContent-Type: application/json\\r\\nContent-Length: " .. length .. "\\r\\n\\r\\n"
+  end
+end
+request = function()
+  local user, round = at % #tokens + 1, floor(at / #tokens)
+  at = at + 1
+  return "{method} {before}" .. ids[(user * 7 + round * 131) % #ids + 1] .. heads[user] .. body(at)
+end
+"""
+
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -109,3 +131,16 @@ def subscribing(path: str, headers: Mapping[str, str], tokens: Sequence[str], re
     """Return the script of POSTs by which the holders of `tokens` follow releases 1 to `releases`."""
     text = _SUBSCRIPTIONS.format(tokens=",".join(map(_quoted, tokens)), releases=releases, path=path)
     return _head("POST", headers) + text + _DONE.format(mark=MARK)
+
+
+def doing(method: str, path: str, ids: Sequence[int], tokens: Sequence[str], body: str, browser: str) -> str:
+    """Return the script in which the holders of `tokens` do the same to `ids`, each of which stands for `{}` in `path`.
+
+    `body` is a pattern of Lua's format with at most one number in it, padded to a fixed length.
+    """
+    before, _, after = path.partition("{}")
+    text = _DOING.format(
+        tokens=",".join(map(_quoted, tokens)), ids=",".join(map(str, ids)), body=body, before=before, after=after,
+        method=method, browser=browser,
+    )  # fmt: skip
+    return text + _DONE.format(mark=MARK)

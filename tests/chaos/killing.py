@@ -19,6 +19,8 @@ from tests.chaos.people_verdict import judge as judge_people
 from tests.chaos.person import Notes
 from tests.chaos.process import Served, served
 from tests.chaos.process import run as command
+from tests.chaos.talk_verdict import TalkVerdict
+from tests.chaos.talk_verdict import judge as judge_talk
 from tests.chaos.verdict import Verdict, judge
 
 # So few that digests are due within a run.
@@ -35,6 +37,7 @@ class Outcome:
     verdict: Verdict
     books: Books
     people: PeopleVerdict
+    talk: TalkVerdict
     notes: Notes
     editor: EditorVerdict
     record: Record
@@ -46,7 +49,8 @@ class Outcome:
     @property
     def sound(self) -> bool:
         """Whether the server kept every promise."""
-        return self.verdict.sound and self.people.sound and self.editor.sound and not self.complaints
+        verdicts = (self.verdict, self.people, self.talk, self.editor)
+        return all(one.sound for one in verdicts) and not self.complaints
 
     def __str__(self) -> str:
         books = self.books
@@ -59,9 +63,8 @@ class Outcome:
         rows.append(f"  acknowledged writes of people {notes.acknowledged}, given up {notes.given_up}")
         rows.append(f"  their answers {dict(notes.statuses)}, replayed under a key {notes.replayed}")
         rows.append(f"  acknowledged edits {len(self.record.operations)}, answers {dict(self.record.statuses)}")
-        return "\n".join(
-            [*rows, str(self.verdict), str(self.people), str(self.editor), *self.complaints, f"  {self.seconds:.1f} s"]
-        )
+        rows += [str(one) for one in (self.verdict, self.people, self.talk, self.editor)]
+        return "\n".join([*rows, *self.complaints, f"  {self.seconds:.1f} s"])
 
 
 async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -> Outcome:
@@ -75,7 +78,7 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
             await gather_followers(conn)
         clients = Clients(server.base, seed=seed)
         async with (
-            at_work(server.base, seed) as people, clients.at_work() as books, editing(server, seed) as record
+            at_work(server, seed) as people, clients.at_work() as books, editing(server, seed) as record
         ):  # fmt: skip
             for _ in range(kills):
                 target = chance.choices(list(TARGETS), list(TARGETS.values()))[0]
@@ -85,8 +88,10 @@ async def run(directory: Path, *, kills: int, seed: int, longest: float = 0.6) -
         async with server.connection() as conn:
             verdict = await judge(conn, books.acknowledged)
             kept = await judge_people(conn, people)
+            said = await judge_talk(conn, people)
             edited = await judge_editor(conn, record, MOST_A_MINUTE)
-        outcome = Outcome(verdict, books, kept, people[0].notes, edited, record, done, starts, perf_counter() - started)
+        seconds = perf_counter() - started
+        outcome = Outcome(verdict, books, kept, said, people[0].notes, edited, record, done, starts, seconds)
         await _count_anew(server, outcome)
         await _leave(server, outcome)
     return outcome

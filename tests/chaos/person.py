@@ -7,9 +7,10 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientConnectorError, ClientError, ClientSession
 
@@ -17,6 +18,9 @@ from tests.chaos.deeds import deed
 from tests.chaos.model import Deed, Library
 from tests.chaos.orders import Order, Orders
 from tests.chaos.process import RELEASES
+
+if TYPE_CHECKING:
+    from tests.chaos.voice import Voice
 
 PAUSE = 0.03
 # Access tokens live for a quarter of an hour.
@@ -62,13 +66,14 @@ class Person:
     library: Library = field(default_factory=Library)
     follows: Orders = field(default_factory=Orders)
     exports: Orders = field(default_factory=Orders)
+    voice: Voice | None = None
     token: str = ""
     signed_in_at: float = 0.0
 
     async def sign_up(self) -> None:
         """Make the account and sign in."""
         account = {"email": f"{self.name}@example.org", "username": self.name, "password": PASSWORD}
-        said = await self._ask("POST", "auth/register", account)
+        said = await self.ask("POST", "auth/register", account)
         assert said.status == 201, said
         self.id = said.body["id"]
         await self._sign_in()
@@ -87,13 +92,15 @@ class Person:
             await self._order_follow(self.chance.choice(self.follows.known()))
         elif what < 0.125:
             await self._export()
+        elif what < 0.35 and self.voice is not None:
+            await self.voice.act(self)
         else:
             await self._do(deed(self.chance, self.revision))
 
     async def _do(self, one: Deed) -> None:
         persistent = self.chance.random() < 0.7
         while True:
-            said = await self._ask(one.method, one.path, one.body)
+            said = await self.ask(one.method, one.path, one.body)
             if said.status in (200, 204):
                 self.notes.acknowledged += 1
                 self.library.acknowledged(one)
@@ -127,7 +134,7 @@ class Person:
     async def _order(self, orders: Orders, order: Order, path: str, body: Any, status: int) -> None:
         patience = 1 if self.chance.random() < 0.1 else 1000
         for _ in range(patience):
-            said = await self._ask("POST", path, body, order.key)
+            said = await self.ask("POST", path, body, order.key)
             if said.status == status:
                 self.notes.acknowledged += 1
                 self.notes.replayed += "Idempotency-Replayed" in said.headers
@@ -149,13 +156,15 @@ class Person:
     async def _insist(self, method: str, path: str, body: Any = None) -> Said:
         """Ask until it is done or refused for good."""
         while True:
-            said = await self._ask(method, path, body)
+            said = await self.ask(method, path, body)
             if said.status not in AGAIN:
                 return said
             await asyncio.sleep(PAUSE)
 
-    async def _ask(self, method: str, path: str, body: Any = None, key: str = "") -> Said:
-        """The answer, or that it was cut off. While nobody listens it has not been asked."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, key: str = "", expected: AbstractSet[int] = frozenset()
+    ) -> Said:
+        """The answer, or that it was cut off. While nobody listens it was not asked. Refusals may be `expected`."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= {"Idempotency-Key": key} if key else {}
         target = f"{self.base}/api/v1/{path}"
@@ -169,10 +178,10 @@ class Person:
                 continue
             except (ClientError, OSError, TimeoutError):
                 said = Said(CUT_OFF, {}, None)
-            self._note(method, path, said)
+            self._note(method, path, said, expected)
             return said
 
-    def _note(self, method: str, path: str, said: Said) -> None:
+    def _note(self, method: str, path: str, said: Said, expected: AbstractSet[int]) -> None:
         self.notes.statuses["cut off" if said.status == CUT_OFF else str(said.status)] += 1
-        if said.status >= 400 and said.status not in AGAIN:
+        if said.status >= 400 and said.status not in AGAIN | expected:
             self.notes.unexpected[f"{method} {path}: {said.status} {said.body}"] += 1

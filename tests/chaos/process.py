@@ -76,6 +76,8 @@ class Served:
         self.log = data_dir.with_suffix(".log")
         self.cluster = Cluster(data_dir)
         self.process: subprocess.Popen[bytes] | None = None
+        # A command in front of the server's own.
+        self.prefix: tuple[str, ...] = ()
 
     @property
     def base(self) -> str:
@@ -91,8 +93,8 @@ class Served:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command("serve"), env=environment(self.data_dir, **self.settings), cwd=self.data_dir.parent,
-                stdout=log, stderr=log, **options,
+                [*self.prefix, *command("serve")], env=environment(self.data_dir, **self.settings),
+                cwd=self.data_dir.parent, stdout=log, stderr=log, **options,
             )  # fmt: skip
 
     async def start(self, patience: float = 60.0) -> float:

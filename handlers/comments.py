@@ -1,0 +1,132 @@
+"""Comments: what is said about a release, and what is answered."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from server.bodies import comments as bodies
+from server.errors import NotFound
+from server.http import reading
+from server.http.answer import Answer, raw
+from server.http.counted import charged, quota, refused
+from server.http.guard import principal, user_id
+from server.http.idempotency import once
+from server.http.parse import path_id, query, read_body, require_json
+from server.http.personal import looker, own
+from server.http.texts import Judgement, decode_texts, judge
+from server.keys import DATABASE, TALK
+from server.rules import cache_tags
+from server.rules.comments import LONGEST, SHORTEST
+from server.schemas.comments import CommentPatch, CommentQuery, CommentsQuery, NewComment, RepliesQuery
+from sql import comments
+from sql.comments import Change, Draft, Reader
+from sql.moderation import Decision, Moderator, moderate
+from sql.query import Connection
+
+NEW = msgspec.json.Decoder(NewComment)
+PATCH = msgspec.json.Decoder(CommentPatch)
+BOUNDS = {"text": (SHORTEST, LONGEST)}
+QUOTA = "comments"
+
+
+async def list_comments(request: web.Request) -> web.StreamResponse:
+    """GET /releases/{id}/comments"""
+    wanted, name = query(request, CommentsQuery), request.match_info["id"]
+    reader = _reader(request, wanted.spoilers)
+    load = partial(bodies.threads, request.app[DATABASE], name, reader, wanted, reading.base(request))
+    if reader.user_id is not None:
+        return own(request, (await load()).body)
+    answer = await reading.answer(request, "comments", (name, repr(wanted)), cache_tags.named(name), load)
+    answer.anonymous_only = True
+    return answer
+
+
+async def list_replies(request: web.Request) -> web.StreamResponse:
+    """GET /comments/{id}/replies"""
+    wanted, comment_id = query(request, RepliesQuery), path_id(request)
+    reader = _reader(request, wanted.spoilers)
+    load = partial(bodies.replies, request.app[DATABASE], comment_id, reader, wanted, reading.base(request))
+    if reader.user_id is not None:
+        return own(request, (await load()).body)
+    tags = (cache_tags.replies(comment_id),)
+    answer = await reading.answer(request, "comments", ("replies", comment_id, repr(wanted)), tags, load)
+    answer.anonymous_only = True
+    return answer
+
+
+async def get_comment(request: web.Request) -> web.StreamResponse:
+    """GET /comments/{id}"""
+    wanted, comment_id = query(request, CommentQuery), path_id(request)
+    reader = _reader(request, wanted.spoilers)
+    load = partial(bodies.one, request.app[DATABASE], comment_id, reader)
+    if reader.user_id is not None:
+        return own(request, (await load()).body)
+    answer = await reading.answer(request, "comments", ("one", comment_id, reader.unveiled), (), load)
+    answer.anonymous_only = True
+    return answer
+
+
+async def create_comment(request: web.Request) -> web.StreamResponse:
+    """POST /releases/{id}/comments"""
+    require_json(request)
+    body = await read_body(request)
+    wanted = decode_texts(NEW, body, BOUNDS)
+    draft = Draft(wanted.text, wanted.parent_id, wanted.episode_id, wanted.spoiler, *judge(request, wanted.text))
+    author, release = user_id(request), _release(request)
+    stale: list[str] = []
+
+    async def effect(conn: Connection) -> Answer:
+        posted = await comments.post(conn, author, release, draft, quota(request, QUOTA))
+        if posted.full:
+            refused(request, QUOTA, posted.frees_at, posted.at)
+        charged(request, QUOTA, posted.used, posted.frees_at, posted.at)
+        if posted.state == "visible":
+            stale.append(cache_tags.comments(posted.release_id))
+        headers = {"Location": f"/api/v1/comments/{posted.comment_id}"}
+        return raw(posted.document.encode(), status=201, headers=headers)
+
+    answer = await once(request, body, effect, single=True)
+    request.app[TALK].changed(stale)
+    return answer
+
+
+async def update_comment(request: web.Request) -> web.StreamResponse:
+    """PATCH /comments/{id}"""
+    require_json(request)
+    wanted = decode_texts(PATCH, await read_body(request), BOUNDS)
+    text = None if wanted.text is UNSET else wanted.text
+    judgement = Judgement() if text is None else judge(request, text)
+    change = Change(text, None if wanted.spoiler is UNSET else wanted.spoiler, *judgement)
+    async with request.app[DATABASE].single() as conn:
+        edited = await comments.edit(conn, _reader(request), path_id(request), change)
+    request.app[TALK].changed([cache_tags.comments(edited.release_id)])
+    return raw(edited.document.encode())
+
+
+async def delete_comment(request: web.Request) -> web.StreamResponse:
+    """DELETE /comments/{id}"""
+    who, comment_id = principal(request), path_id(request)
+    async with request.app[DATABASE].single() as conn:
+        erased = await comments.delete(conn, _reader(request), comment_id)
+        if erased.to_moderate:
+            hide = Decision("comment", comment_id, "hidden", "")
+            await moderate(conn, Moderator(who.user_id, who.holds("admin")), [hide])
+    request.app[TALK].changed([cache_tags.comments(erased.release_id)])
+    return web.Response(status=204)
+
+
+def _reader(request: web.Request, spoilers: str = "show") -> Reader:
+    return Reader(*looker(request), spoilers == "show")
+
+
+def _release(request: web.Request) -> int | str:
+    name = request.match_info["id"]
+    if name.isascii() and name.isdigit() and len(name) <= 18:
+        return int(name)
+    if "\x00" in name or name.isdigit():
+        raise NotFound("There is no such release.")
+    return name

@@ -1,0 +1,124 @@
+"""Reviews and helpful votes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from server.bodies import reviews as bodies
+from server.bodies.releases import known
+from server.errors import Fault, Unprocessable
+from server.http import counted, reading
+from server.http.answer import Answer, raw
+from server.http.guard import PRINCIPAL, user_id
+from server.http.idempotency import once
+from server.http.parse import check_depth, path_id, query, read_body, require_json
+from server.http.personal import own
+from server.http.texts import decode_texts
+from server.keys import DATABASE, TALK, WORDS
+from server.rules import cache_tags
+from server.rules.holding import has_link
+from server.rules.reviews import LONGEST, SHORTEST
+from server.schemas.reviews import NewReview, ReviewPatch, ReviewsQuery
+from sql import reviews
+from sql.query import Connection
+from sql.reviews import Judged
+
+NEW = msgspec.json.Decoder(NewReview)
+PATCH = msgspec.json.Decoder(ReviewPatch)
+BOUNDS = {"text": (SHORTEST, LONGEST)}
+
+
+async def list_reviews(request: web.Request) -> web.StreamResponse:
+    """GET /releases/{id}/reviews"""
+    name, who = request.match_info["id"], request.get(PRINCIPAL)
+    wanted = query(request, ReviewsQuery)
+    check_depth(wanted.limit, wanted.page)
+    load = partial(bodies.page, request.app[DATABASE], name, wanted, reading.base(request))
+    if who is not None:
+        return own(request, (await load(who.user_id)).body)
+    key = (name, wanted.sort, wanted.limit, wanted.page, wanted.cursor)
+    return _for_visitors(await reading.answer(request, "reviews", key, cache_tags.named(name), load))
+
+
+async def get_review(request: web.Request) -> web.StreamResponse:
+    """GET /reviews/{id}"""
+    review_id, who = path_id(request), request.get(PRINCIPAL)
+    load = partial(bodies.one, request.app[DATABASE], review_id)
+    if who is not None:
+        return own(request, (await load(who.user_id, moderates=who.moderates)).body)
+    return _for_visitors(await reading.answer(request, "reviews", review_id, (), load))
+
+
+async def create_review(request: web.Request) -> web.StreamResponse:
+    """POST /releases/{id}/reviews"""
+    require_json(request)
+    body = await read_body(request)
+    draft, author, tags = decode_texts(NEW, body, BOUNDS), user_id(request), set[str]()
+    said, quota = _judged(request, draft.text), counted.quota(request, "reviews")
+
+    async def effect(conn: Connection) -> Answer:
+        release_id = await known(conn, request.match_info["id"])
+        made = await reviews.post(conn, author, release_id, draft.rating, said, quota, spoiler=draft.spoiler)
+        if made.review is None:
+            counted.refused(request, "reviews", made.frees_at, made.moment)
+        counted.charged(request, "reviews", made.used or 0, made.frees_at, made.moment)
+        tags.add(cache_tags.reviews(release_id))
+        return raw(made.review.encode(), status=201, headers={"Location": f"/api/v1/reviews/{made.review_id}"})
+
+    answer = await once(request, body, effect, single=True)
+    if tags:
+        request.app[TALK].changed(tags)
+    return answer
+
+
+async def update_review(request: web.Request) -> web.StreamResponse:
+    """PATCH /reviews/{id}"""
+    require_json(request)
+    patch = decode_texts(PATCH, await read_body(request), BOUNDS)
+    said = None if patch.text is UNSET else _judged(request, patch.text)
+    rating = None if patch.rating is UNSET else patch.rating
+    spoiler = None if patch.spoiler is UNSET else patch.spoiler
+    async with request.app[DATABASE].single() as conn:
+        edited = await reviews.edit(conn, user_id(request), path_id(request), rating, said, spoiler)
+    request.app[TALK].changed((cache_tags.reviews(edited.release_id),))
+    return raw(edited.review.encode())
+
+
+async def delete_review(request: web.Request) -> web.StreamResponse:
+    """DELETE /reviews/{id}"""
+    async with request.app[DATABASE].single() as conn:
+        release_id = await reviews.delete(conn, user_id(request), path_id(request))
+    request.app[TALK].changed((cache_tags.reviews(release_id),))
+    return web.Response(status=204)
+
+
+async def put_helpful(request: web.Request) -> web.StreamResponse:
+    """PUT /reviews/{id}/helpful"""
+    async with request.app[DATABASE].single() as conn:
+        await reviews.vote(conn, user_id(request), path_id(request))
+    return web.Response(status=204)
+
+
+async def delete_helpful(request: web.Request) -> web.StreamResponse:
+    """DELETE /reviews/{id}/helpful"""
+    async with request.app[DATABASE].single() as conn:
+        await reviews.unvote(conn, user_id(request), path_id(request))
+    return web.Response(status=204)
+
+
+def _for_visitors(answer: Answer) -> Answer:
+    answer.anonymous_only = True
+    return answer
+
+
+def _judged(request: web.Request, text: str) -> Judged:
+    """The text, and what the rules say of it; Unprocessable if a word rule refuses it."""
+    verdict = request.app[WORDS].verdict(text)
+    if verdict == "refuse":
+        fault = Fault("/text", "Holds words that are not taken here.")
+        raise Unprocessable("Some values do not fit.", faults=[fault])
+    return Judged(text, has_link(text), verdict == "hold")

@@ -1,0 +1,29 @@
+"""Erasing an account: what somebody has said goes first, in slices of their own, as there may be a great deal of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from server.database import Database
+from sql import erasure
+
+
+async def erase(database: Database, user_id: int, changed: Callable[[Collection[str]], None]) -> None:
+    """Erase everything; NotFound if there is no such account. `changed` hears the tags of what is stale.
+
+    Cut short, it leaves an account that has said less; the next try goes on from there.
+    """
+    count = 1
+    while count:
+        async with database.single() as conn:
+            forgotten = await erasure.forget_said(conn, user_id)
+        _tell(changed, forgotten.tags)
+        count = forgotten.count
+    async with database.transaction() as conn:
+        stale = await erasure.erase(conn, user_id)
+    _tell(changed, stale)
+
+
+def _tell(changed: Callable[[Collection[str]], None], tags: Collection[str]) -> None:
+    if tags:
+        changed(tags)

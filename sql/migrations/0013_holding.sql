@@ -1,0 +1,97 @@
+-- What holds a text for a moderator, as far as that takes a look at what its author has said before.
+
+-- What makes two texts the same to a reader: case, width, spacing, punctuation and what cannot be seen do not count. A
+-- text of nothing else is compared as it is. Replacing sign by sign takes a tenth of the time of a regular expression.
+create function likeness(said text) returns bigint language plpgsql immutable strict parallel safe as $$
+declare
+    bare text := lower(said);
+    sign text;
+begin
+    if octet_length(said) > length(said) then
+        if bare is not nfkc normalized then
+            bare := lower(normalize(bare, nfkc));
+        end if;
+        foreach sign in array array[
+            U&'\00ad', U&'\200b', U&'\200c', U&'\200d', U&'\2060', U&'\3000', U&'\3001', U&'\3002', U&'\fe0f', U&'\feff'
+        ] loop
+            bare := replace(bare, sign, '');
+        end loop;
+    end if;
+    foreach sign in array array[' ', E'\n', E'\t', '.', ',', '!', '?', '-', '_', '*', '"', '''', ':', ';', '(', ')', '~']
+    loop
+        bare := replace(bare, sign, '');
+    end loop;
+    return hashtextextended(coalesce(nullif(bare, ''), said), 0);
+end $$;
+alter table comments add column likeness bigint not null generated always as (likeness(text)) stored;
+alter table reviews add column likeness bigint not null generated always as (likeness(text)) stored;
+
+-- Why this text, about to be said or changed (then `own` is its id), is to wait for a moderator; empty if it is not.
+-- To be called with the author's row locked. `has_link` and `worded` are what the rules of links and words found.
+--   links     a link, by a new account: younger than three days and with fewer than five things said that can be read
+--   flood     the fifth release within ten minutes, by an account younger than three days; the tenth text within a minute
+--   repeated  the third time within a day that its author says the same
+--   words     a word rule says so
+-- Deleted ones count: else saying it again would be a matter of deleting first. Moderators are never held.
+create function hold_reasons(
+    author bigint, of_release bigint, said text, has_link boolean, worded boolean, is_review boolean,
+    own bigint default null
+) returns text[] language plpgsql as $$
+declare
+    now_is timestamptz := clock_timestamp();
+    young boolean;
+    unknown boolean;
+    this bigint := likeness(said);
+    same bigint;
+    lately bigint;
+    places bigint;
+begin
+    select u.created_at > now_is - interval '3 days' into young from users u where u.id = author and u.role = 'user';
+    if young is null then
+        return '{}';
+    end if;
+    unknown := has_link and young and 5 > (
+        select count(*) from (
+            (select 1 from comments c where c.user_id = author and c.counted limit 5)
+            union all
+            (select 1 from reviews r where r.user_id = author and r.counted limit 5)
+        ) readable
+    );
+    -- One look at the newest two hundred of a day: quotas are far below that, and without them it is still bounded.
+    select count(*) filter (where t.likeness = this),
+        count(*) filter (where t.created_at > now_is - interval '1 minute' and t.is_review = hold_reasons.is_review),
+        count(distinct t.release_id) filter (where t.created_at > now_is - interval '10 minutes' and t.release_id <> of_release)
+    into same, lately, places
+    from (
+        (select c.likeness, c.created_at, c.release_id, false as is_review from comments c
+         where c.user_id = author and c.created_at > now_is - interval '1 day'
+           and (own is null or hold_reasons.is_review or c.id <> own)
+         order by c.created_at desc, c.id desc limit 200)
+        union all
+        (select r.likeness, r.created_at, r.release_id, true from reviews r
+         where r.user_id = author and r.created_at > now_is - interval '1 day'
+           and (own is null or not hold_reasons.is_review or r.id <> own)
+         order by r.created_at desc, r.id desc limit 200)
+    ) t;
+    return array_remove(array[
+        case when unknown then 'links' end,
+        -- A change says nothing more often.
+        case when own is null and (lately >= 9 or young and places >= 4) then 'flood' end,
+        case when same >= 2 then 'repeated' end,
+        case when worded then 'words' end
+    ], null);
+end $$;
+
+-- What a rule holds when it is said is written down as what a moderator decides is: it was `new`. Of changes later on,
+-- whoever makes them writes it down.
+create function note_held() returns trigger language plpgsql as $$
+begin
+    insert into moderation_decisions (
+        target_type, target_id, release_id, author_id, state_before, state_after, held_for, created_at)
+    values (tg_argv[0], new.id, new.release_id, new.user_id, 'new', 'pending', new.held_for, new.created_at);
+    return null;
+end $$;
+create trigger comments_held after insert on comments for each row when (new.state = 'pending')
+    execute function note_held('comment');
+create trigger reviews_held after insert on reviews for each row when (new.state = 'pending')
+    execute function note_held('review');
