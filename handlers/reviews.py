@@ -10,17 +10,15 @@ from msgspec import UNSET
 
 from server.bodies import reviews as bodies
 from server.bodies.releases import known
-from server.errors import Fault, Unprocessable
 from server.http import counted, reading
 from server.http.answer import Answer, raw
-from server.http.guard import PRINCIPAL, user_id
+from server.http.guard import user_id
 from server.http.idempotency import once
 from server.http.parse import check_depth, path_id, query, read_body, require_json
-from server.http.personal import own
-from server.http.texts import decode_texts
-from server.keys import DATABASE, TALK, WORDS
+from server.http.personal import looker, own
+from server.http.texts import decode_texts, judge
+from server.keys import DATABASE, TALK
 from server.rules import cache_tags
-from server.rules.holding import has_link
 from server.rules.reviews import LONGEST, SHORTEST
 from server.schemas.reviews import NewReview, ReviewPatch, ReviewsQuery
 from sql import reviews
@@ -34,22 +32,22 @@ BOUNDS = {"text": (SHORTEST, LONGEST)}
 
 async def list_reviews(request: web.Request) -> web.StreamResponse:
     """GET /releases/{id}/reviews"""
-    name, who = request.match_info["id"], request.get(PRINCIPAL)
+    name, (viewer, _) = request.match_info["id"], looker(request)
     wanted = query(request, ReviewsQuery)
     check_depth(wanted.limit, wanted.page)
-    load = partial(bodies.page, request.app[DATABASE], name, wanted, reading.base(request))
-    if who is not None:
-        return own(request, (await load(who.user_id)).body)
+    load = partial(bodies.page, request.app[DATABASE], name, wanted, reading.base(request), viewer)
+    if viewer is not None:
+        return own(request, (await load()).body)
     key = (name, wanted.sort, wanted.limit, wanted.page, wanted.cursor)
     return _for_visitors(await reading.answer(request, "reviews", key, cache_tags.named(name), load))
 
 
 async def get_review(request: web.Request) -> web.StreamResponse:
     """GET /reviews/{id}"""
-    review_id, who = path_id(request), request.get(PRINCIPAL)
-    load = partial(bodies.one, request.app[DATABASE], review_id)
-    if who is not None:
-        return own(request, (await load(who.user_id, moderates=who.moderates)).body)
+    review_id, (viewer, moderates) = path_id(request), looker(request)
+    load = partial(bodies.one, request.app[DATABASE], review_id, viewer, moderates=moderates)
+    if viewer is not None:
+        return own(request, (await load()).body)
     return _for_visitors(await reading.answer(request, "reviews", review_id, (), load))
 
 
@@ -58,7 +56,7 @@ async def create_review(request: web.Request) -> web.StreamResponse:
     require_json(request)
     body = await read_body(request)
     draft, author, tags = decode_texts(NEW, body, BOUNDS), user_id(request), set[str]()
-    said, quota = _judged(request, draft.text), counted.quota(request, "reviews")
+    said, quota = Judged(draft.text, *judge(request, draft.text)), counted.quota(request, "reviews")
 
     async def effect(conn: Connection) -> Answer:
         release_id = await known(conn, request.match_info["id"])
@@ -79,7 +77,7 @@ async def update_review(request: web.Request) -> web.StreamResponse:
     """PATCH /reviews/{id}"""
     require_json(request)
     patch = decode_texts(PATCH, await read_body(request), BOUNDS)
-    said = None if patch.text is UNSET else _judged(request, patch.text)
+    said = None if patch.text is UNSET else Judged(patch.text, *judge(request, patch.text))
     rating = None if patch.rating is UNSET else patch.rating
     spoiler = None if patch.spoiler is UNSET else patch.spoiler
     async with request.app[DATABASE].single() as conn:
@@ -113,12 +111,3 @@ async def delete_helpful(request: web.Request) -> web.StreamResponse:
 def _for_visitors(answer: Answer) -> Answer:
     answer.anonymous_only = True
     return answer
-
-
-def _judged(request: web.Request, text: str) -> Judged:
-    """The text, and what the rules say of it; Unprocessable if a word rule refuses it."""
-    verdict = request.app[WORDS].verdict(text)
-    if verdict == "refuse":
-        fault = Fault("/text", "Holds words that are not taken here.")
-        raise Unprocessable("Some values do not fit.", faults=[fault])
-    return Judged(text, has_link(text), verdict == "hold")

@@ -111,6 +111,20 @@ class Gate:
         """How many of this class are in the queue."""
         return len(self._queues[kind])
 
+    @property
+    def full(self) -> bool:
+        """Whether nobody else gets in at once."""
+        return self.in_use >= self.adaptive.limit
+
+    def turns_away(self, kind: Kind) -> bool:
+        """Whether a request of this class has no chance at all; it is counted if so."""
+        if not self.full or kind < Kind.NORMAL or kind >= OUTSIDE or self.queued < self._room(kind, self._clock()):
+            return False
+        if kind is not BULK and self._queues[BULK]:
+            return False
+        self.rejected[kind, "full"] += 1
+        return True
+
     def enter(self, kind: Kind, *, anonymous: bool = False) -> Place | None:
         """A place, if there is one to be had at once."""
         if kind >= OUTSIDE:

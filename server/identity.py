@@ -50,11 +50,6 @@ class Principal:
         """Whether the role is at least this one."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
-    @property
-    def moderates(self) -> bool:
-        """Whether they see what only moderators see."""
-        return self.holds("moderator") and (self.scopes is None or "admin" in self.scopes)
-
 
 @dataclass(slots=True)
 class Revocations:

@@ -49,7 +49,10 @@ SHOWN = {
 # Counts of views by ids, which trail anyway; what is fixed while the process lives.
 UNCHANGED = {f"{API}/analytics/views", f"{API}/limits"}
 # What people say, which shows nothing of releases.
-SAID = {f"{API}/releases/{{id}}/comments", f"{API}/comments/{{id}}", f"{API}/comments/{{id}}/replies"}
+SAID = {
+    f"{API}/releases/{{id}}/comments", f"{API}/comments/{{id}}", f"{API}/comments/{{id}}/replies",
+    f"{API}/releases/{{id}}/reviews", f"{API}/reviews/{{id}}",
+}  # fmt: skip
 ABOUT_ONE = (
     "/releases/{id}", "/releases/{slug}", "/releases/{id}/episodes", "/releases/{slug}/episodes", "/episodes/{episode}",
 )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos import crowd, overload, redis_gone, surge
 from tests.chaos.bounds import Bound, Findings, percentile
-from tests.chaos.redis_gone import QUOTA, STEP, Stretch
+from tests.chaos.redis_gone import STEP, Stretch
 from tests.chaos.wire import Wire, request
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -149,7 +149,7 @@ def test_goodput_is_held_against_what_the_server_can_do(served: int, sound: bool
 def redis_books(each: float) -> tuple[redis_gone.Books, list[Stretch]]:
     """One person whose requests passed every `each` seconds once the quota was spent, Redis away for a while."""
     stretches = [Stretch(0, 20, shared=True), Stretch(20, 25, shared=False), Stretch(25, 40, shared=True)]
-    moments = [0.0] * QUOTA + [number * each for number in range(int(40 / each))]
+    moments = [0.0] * 200 + [number * each for number in range(int(40 / each))]
     books = redis_gone.Books({1: moments}, latencies=[0.001])
     books.statuses.update({"200": len(moments), "429": 10})
     return books, stretches
@@ -158,7 +158,7 @@ def redis_books(each: float) -> tuple[redis_gone.Books, list[Stretch]]:
 @pytest.mark.parametrize(("each", "sound"), [(STEP, True), (STEP / 1.05, False), (STEP / 2, False), (STEP * 2, False)])
 def test_limits_that_are_too_wide_or_too_narrow_are_found(each: float, sound: bool) -> None:
     findings = Findings("redis")
-    redis_gone.judge(findings, *redis_books(each))
+    redis_gone.judge(findings, *redis_books(each), quota=200)
     assert findings.sound is sound, str(findings)
 
 

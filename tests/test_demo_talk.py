@@ -12,7 +12,8 @@ from tests.test_demo import NOW, load, other  # noqa: F401 - a fixture
 # What was said, under names that do not depend on which id a row got.
 SAID = """
     select x.external_id, u.username_key, p.text as answered, c.depth, c.text, c.spoiler, c.state, c.held_for,
-           c.counted, c.listed, c.replies, c.reports, c.announced, c.created_at, c.edited_at, c.deleted_at, c.queued_at, e.ordinal
+           c.counted, c.listed, c.replies, c.reports, c.announced, c.created_at, c.edited_at, c.deleted_at, c.queued_at,
+           e.ordinal
     from comments c
     join users u on u.id = c.user_id
     join external_ids x on x.release_id = c.release_id and x.source = 'demo'

@@ -104,7 +104,9 @@ async def test_it_is_decided_before_the_body_is_read(site: Running, gate: Gate, 
         answer = await asyncio.wait_for(read_answer(reader), 1)
         check_problem(503, answer.headers, answer.body)
         assert answer.headers["Connection"] == "close"
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        if b"chunked" in length:
+            # For two seconds it listens on, so that the client gets to read this before it is cut off.
+            assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
 
 
@@ -375,3 +377,48 @@ async def test_the_settings_bound_it_and_who_waits_is_answered_when_the_server_s
         assert (await exchange(site.port, GET)).status == 503
     assert [(await one).status for one in waiting] == [503, 503]
     assert gate.rejected[Kind.BULK, "stopping"] == 2
+
+
+async def test_in_a_flood_refusals_are_the_same_though_nothing_is_made_of_the_requests(
+    site: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = site.app[EDGE].refusals
+    monkeypatch.setattr(refusals, "_clock", lambda: refusals._second)
+    monkeypatch.setattr(refusals, "_lines", MOST_LINES)
+    made = site.app[METRICS].in_flight
+    turned_away = site.app[EDGE]._turn_away
+    usual = 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal usual
+        usual += 1
+        return await turned_away(*arguments)
+
+    monkeypatch.setattr(site.app[EDGE], "_turn_away", counted)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    with full(gate):
+        for extra in (b"", b"X-Request-ID: my-request-2\r\n", b"X-Request-ID: short\r\n"):
+            writer.write(GET.replace(b"Host: x\r\n", b"Host: x\r\n" + extra))
+            answer = await asyncio.wait_for(read_answer(reader), 5)
+            document = check_problem(503, answer.headers, answer.body)
+            assert (document["code"], document["instance"]) == ("overloaded", RANDOM)
+            assert (document["request_id"] == "my-request-2") == (b"my-request-2" in extra)
+            assert answer.headers["Server"] == "Yojohan"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert usual == 0
+        # Two at once, a head in two pieces, one that wants to go: whatever is odd takes the usual way.
+        writer.write(GET + GET)
+        assert [(await asyncio.wait_for(read_answer(reader), 5)).status for _ in range(2)] == [503, 503]
+        assert usual == 2
+        writer.write(GET[:20])
+        await asyncio.sleep(0.02)
+        writer.write(GET[20:])
+        assert (await asyncio.wait_for(read_answer(reader), 5)).status == 503
+        writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+    writer.write(GET)
+    assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+    writer.write(b"nonsense\r\n\r\n")
+    assert (await asyncio.wait_for(read_answer(reader), 5)).status == 400
+    assert site.app[METRICS].in_flight == made
+    writer.close()

@@ -23,7 +23,7 @@ async def test_health_names_every_check(server_running: Running) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
         body = await answer.json()
     assert body["status"] == "healthy"
-    assert body["checks"] == {"database": {"status": "ok"}, "disk": {"status": "ok"}}
+    assert body["checks"] == {"database": {"status": "ok"}, "disk": {"status": "ok"}, "memory": {"status": "ok"}}
 
 
 @ON_18

@@ -19,7 +19,7 @@ from tests.http_fixture import ON_18, SHARED, event, shared_site
 from tests.running import Running
 
 ACTORS = {
-    "dispatcher", "edits", "gauges", "housekeeping", "invalidations", "operations", "presence",
+    "dispatcher", "edits", "gauges", "governor", "housekeeping", "invalidations", "operations", "presence",
     "publisher", "rate_limiter", "recommender", "revocations", "rollup", "rumours", "stream_hub", "trending", "upkeep",
     "view_buffer", "webhook_sender", "word_keeper",
 }  # fmt: skip

@@ -19,6 +19,7 @@ from server.schemas.reviews import Review, ReviewPage, ReviewsQuery
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.judging import TEXT, words
+from tests.outboxes import drain
 from tests.people import Person, person, sql
 from tests.running import Running
 
@@ -243,6 +244,33 @@ async def test_whoever_has_signed_in_never_gets_what_visitors_get(site: Running,
             assert (await answer.json())["results"][0]["is_mine"] is mine
     assert len(site.app[CACHE]) == size
     assert "is_mine" not in (await read(site, path(release)))["results"][0]
+
+
+async def test_what_a_moderator_decides_is_seen_at_once(site: Running, release: int) -> None:
+    who, moderator = await person(site), await person(site, role="moderator")
+    made = await write(site, who, release, 6)
+    for state, shown in (("hidden", None), ("visible", 6), ("pending", None), ("visible", 6)):
+        decide = f"/api/v1/admin/reviews/{made['id']}/moderate"
+        async with site.client.post(decide, json={"state": state}, headers=moderator.headers) as answer:
+            assert answer.status == 200, await answer.text()
+        page = await read(site, path(release))
+        assert (page["average_rating"], page["count"]) == (shown, int(shown is not None))
+        async with site.client.get(f"/api/v1/reviews/{made['id']}") as answer:
+            assert answer.status == (200 if shown else 404)
+        assert (await read(site, f"/api/v1/reviews/{made['id']}", who))["state"] == state
+
+
+async def test_a_review_is_in_its_authors_statistics_and_activity(site: Running, release: int) -> None:
+    who = await person(site)
+    made = await write(site, who, release)
+    assert (await read(site, "/api/v1/profile/stats", who))["reviews_count"] == 1
+    await drain(site)
+    assert (await read(site, f"/api/v1/users/{who.id}/stats"))["reviews_count"] == 1
+    (entry,) = (await read(site, f"/api/v1/users/{who.id}/activity"))["results"]
+    assert (entry["action_type"], entry["target"]["id"]) == ("reviewed", release)
+    assert entry["description"] == f"{who.username} reviewed {entry['target']['title']}"
+    assert await status(site, "DELETE", f"/api/v1/reviews/{made['id']}", who) == 204
+    assert (await read(site, "/api/v1/profile/stats", who))["reviews_count"] == 0
 
 
 async def many(site: Running, release: int, count: int) -> list[int]:

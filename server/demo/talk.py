@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from server.demo import threads
 from server.demo.threads import Remark, Report, Review
@@ -46,37 +47,24 @@ def in_columns(
     hidden = {one.number for one in remarks if one.fate == "hidden"}
     still_open = Counter(one.number for one in reported if one.number not in hidden)
     votes = [(number, people[voter]) for number, one in enumerate(reviews, 1) for voter in one.voters]
+    shape = ("rank", "parent", "root", "depth", "moment", "part", "text", "spoiler", "fate", "edited", "replies")
+    judged = ("release_id", "rating", "moment", "text", "spoiler", "fate")
     return Talk(
         remarks=(
-            [people[one.author] for one in remarks],
-            [one.rank for one in remarks],
-            [one.parent for one in remarks],
-            [one.root for one in remarks],
-            [one.depth for one in remarks],
-            [one.moment for one in remarks],
-            [one.part for one in remarks],
-            [one.text for one in remarks],
-            [one.spoiler for one in remarks],
-            [one.fate for one in remarks],
-            [one.edited for one in remarks],
-            [one.replies for one in remarks],
+            [people[one.author] for one in remarks], *_columns(remarks, shape),
             [still_open[one.number] for one in remarks],
         ),
         reviews=(
-            [people[one.author] for one in reviews],
-            [one.release_id for one in reviews],
-            [one.rating for one in reviews],
-            [one.moment for one in reviews],
-            [one.text for one in reviews],
-            [one.spoiler for one in reviews],
-            [one.fate for one in reviews],
-            [len(one.voters) for one in reviews],
+            [people[one.author] for one in reviews], *_columns(reviews, judged), [len(one.voters) for one in reviews],
         ),
         votes=([number for number, _ in votes], [voter for _, voter in votes]),
         reports=(
-            [one.number for one in reported],
-            [people[one.reporter] for one in reported],
-            [one.reason for one in reported],
+            *_columns(reported, ("number",)), [people[one.reporter] for one in reported],
+            *_columns(reported, ("reason",)),
         ),
         moderator=people[0],
-    )
+    )  # fmt: skip
+
+
+def _columns(rows: Sequence[object], names: Sequence[str]) -> list[list[Any]]:
+    return [[getattr(row, name) for row in rows] for name in names]

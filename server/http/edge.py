@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from server.cache import ResponseCache
-from server.errors import BodyTooLarge, DeadlineExceeded, YojohanError
+from server.errors import BodyTooLarge, DeadlineExceeded, Overloaded, YojohanError
 from server.gate import Gate
 from server.http import problems, quotas
 from server.http.answer import Answer, send
@@ -97,7 +97,7 @@ class Edge:
         self._meter = meter
         # Only where instances share their counts.
         self.shared: SharedMeter | None = None
-        self._gate = gate
+        self._gate = self.gate = gate
         self.refusals = Refusals()
         # The limit before every request of the API, or None where RATE_LIMIT_MAX=0 switched it off.
         self._general = general if general.quota else None
@@ -213,6 +213,19 @@ class Edge:
         if isinstance(response, Answer) and response.key is not None and request.method == hdrs.METH_GET:
             self._remember(request.raw_path, response.key, stats, anonymous_only=response.anonymous_only)
         return response
+
+    def refuse_at_once(self, method: str, target: str, headers: Mapping[str, str]) -> bytes | None:
+        """The answer to a request without a body that has no chance, before anything is made of it; else None."""
+        if method in (hdrs.METH_HEAD, hdrs.METH_OPTIONS) or not self.refusals.quiet:
+            return None
+        # What memory may answer, what browsers have to be told more of, and an address with a host in it.
+        if target in self._targets or target in self._personal or target[:1] != "/":
+            return None
+        if (self._origins and "Origin" in headers) or not self._gate.turns_away(kind_of(method, target)):
+            return None
+        self._unmatched.observe(Overloaded.status, 0.0)
+        sent = headers.get("X-Request-ID")
+        return self.refusals.raw(target, sent if sent and SANE_REQUEST_ID.match(sent) else self._new_id())
 
     async def _turn_away(self, request: web.Request, request_id: str, started: float) -> web.StreamResponse:
         """The answer without a place: what the cache had before if it had anything (stale-if-error), else 503."""

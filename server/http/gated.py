@@ -61,6 +61,9 @@ class Refusals:
         self._parts = before, between + b'"', b'"' + after
         fixed = problems.response(error, "", "").headers
         self._headers = [CIMultiDict({**fixed, "Retry-After": str(seconds)}) for seconds in RETRY_AFTER]
+        said = {name: value for name, value in fixed.items() if name != "Retry-After"} | {"Server": "Yojohan"}
+        lines = ["HTTP/1.1 503 Service Unavailable", *map(": ".join, said.items()), "Retry-After: "]
+        self._head = "\r\n".join(lines).encode()
         self._clock = clock
         self._given = 0
         # Lines written in the second that began last, and all that were not written.
@@ -79,6 +82,21 @@ class Refusals:
         if not request.content.is_eof():
             answer.force_close()
         return answer
+
+    def raw(self, target: str, request_id: str) -> bytes:
+        """The same as the bytes of a whole answer, without anything of aiohttp's."""
+        self._given += 1
+        self.unlogged += 1
+        before, between, after = self._parts
+        body = b"".join((before, orjson.dumps(target.partition("?")[0]), between, request_id.encode(), after))
+        return b"%b%d\r\nX-Request-ID: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            self._head, RETRY_AFTER[self._given % len(RETRY_AFTER)], request_id.encode(), len(body), body
+        )  # fmt: skip
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the next one is not written down anyway."""
+        return self._lines >= MOST_LINES and self._clock() - self._second < 1.0
 
     def worth_a_line(self) -> bool:
         """Whether this one is written down; a flood of them would be the next trouble."""

@@ -13,8 +13,11 @@ from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
+from typing import cast
 
 from aiohttp import web, web_protocol
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
@@ -99,13 +102,42 @@ class Protocol(RequestHandler):
         if self._over:
             return
         in_head, count = self._body.is_eof(), self._request_count
-        super().data_received(data)
+        waiter = self._waiter
+        # Who does not read its answers takes the usual way, which waits for that.
+        if self.edge.gate.full and waiter and not (waiter.done() or self._messages or self._paused):
+            self._receive_when_full(data, waiter)
+        else:
+            super().data_received(data)
         if self._request_count != count:
             self._head_since = 0.0
             # Its last one is the newest: nobody takes from the queue before the loop turns.
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
         elif in_head and data and not self._buffer_paused:
             self._head_goes_on(len(data))
+
+    def _receive_when_full(self, data: bytes, waiter: asyncio.Future[None]) -> None:
+        """Answer here what will be turned away: the way through tasks and responses costs several times as much."""
+        # Whoever waits for requests must not be woken for one that is none any more.
+        self._waiter = None
+        super().data_received(data)
+        self._waiter = waiter
+        answer = self._refusal() if len(self._messages) == 1 and self._keepalive else None
+        if answer is not None and self._parser is not None and self.transport is not None:
+            self._messages.popleft()
+            self._parser.message_consumed()
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            self.transport.write(answer)
+        elif self._messages and not waiter.done():
+            waiter.set_result(None)
+
+    def _refusal(self) -> bytes | None:
+        """The answer to the one request that has come, if it will be turned away; an odd one takes the usual way."""
+        message, payload = self._messages[0]
+        if not isinstance(message, RawRequestMessage) or payload is not EMPTY_PAYLOAD:
+            return None
+        if message.should_close or message.upgrade or message.version != HttpVersion11:
+            return None
+        return self.edge.refuse_at_once(message.method, message.path, message.headers)
 
     def _head_goes_on(self, size: int) -> None:
         if not self._head_since:
@@ -122,6 +154,11 @@ class Protocol(RequestHandler):
         self._messages.append((error, EMPTY_PAYLOAD))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it was seen half way through something."""
+        return self._head_since > 0 or self._stuck_since > 0
 
     def look(self, now: float, transport: asyncio.WriteTransport) -> None:
         """Once a second or so: whether the client does its part."""
@@ -230,9 +267,11 @@ class Server(web.Server):
 
     def _look(self) -> None:
         now = monotonic()
-        for protocol, transport in self._connections.items():
-            assert isinstance(protocol, Protocol)
-            protocol.look(now, transport)
+        protocols = cast("dict[Protocol, asyncio.Transport]", self._connections)
+        # Thousands may be idle: what has nothing on its way costs no call.
+        for protocol, transport in protocols.items():
+            if transport.get_write_buffer_size() or protocol.suspect:
+                protocol.look(now, transport)
         self._sweep = self._loop.call_later(self.bounded.bounds.sweep, self._look)
 
     def _states(self) -> Counter[str]:

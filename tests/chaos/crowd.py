@@ -45,7 +45,7 @@ class Crowd:
     readers: int = 800
     viewers: int = 300
     talkers: int = 100
-    ramp: float = 8.0
+    ramp: float = 15.0
     seconds: float = 45.0
 
     @property

@@ -33,6 +33,7 @@ EASY = 0.5
 CONNECTIONS = 1500
 RELEASES = 400
 KEY = "a key of nobody but this run"
+SETTINGS = {"SECRET_KEY": KEY, "CACHE_MAX_BYTES": "0"}
 PEOPLE = 20
 
 
@@ -51,7 +52,7 @@ async def run(directory: Path, *, lengths: Lengths | None = None) -> Findings:
     """Measure what the server can do, offer five times that, go back to half of it."""
     lengths = lengths or Lengths()
     findings = Findings("overload")
-    async with served(directory / "data", releases=RELEASES, SECRET_KEY=KEY) as server:  # type: ignore[arg-type]
+    async with served(directory / "data", releases=RELEASES, **SETTINGS) as server:  # type: ignore[arg-type]
         await server.start()
         mix = requests(server.port, await _people(server))
         closed = [{"name": f"by {many}", "seconds": lengths.capacity, "closed": many} for many in (8, 16, 32)]
@@ -82,14 +83,15 @@ def requests(port: int, tokens: Sequence[str]) -> list[tuple[float, str]]:
     """The mix: nothing of it is answered from a cache, and each costs the database a query over many rows."""
     unique = UNIQUE.decode()
     visitors = [
-        (3.0, f"/api/v1/releases?limit=50&sort=-popularity&x={unique}"),
-        (2.0, f"/api/v1/releases?limit=50&type=tv&status=finished&x={unique}"),
+        (3.0, f"/api/v1/releases?limit=100&sort=-popularity&x={unique}"),
+        (2.0, f"/api/v1/releases?limit=100&type=tv&status=finished&x={unique}"),
     ]
-    readers = [(1.0, f"/api/v1/{path}?limit=50") for path in ("profile/progress", "profile/collections", "feed")]
-    mix = [(weight, request("GET", path, port).decode()) for weight, path in visitors]
+    readers = [(1.0, f"/api/v1/{path}?limit=100") for path in ("profile/progress", "profile/collections", "feed")]
+    browser = {"Accept_Encoding": "gzip"}
+    mix = [(weight, request("GET", path, port, **browser).decode()) for weight, path in visitors]
     for token in tokens:
         for weight, path in readers:
-            text = request("GET", path, port, Authorization=f"Bearer {token}").decode()
+            text = request("GET", path, port, Authorization=f"Bearer {token}", **browser).decode()
             mix.append((weight / len(tokens), text))
     return mix
 
@@ -171,5 +173,6 @@ def judge(findings: Findings, capacity: float, report: dict[str, Any]) -> None:
 
 
 def spread(phase: dict[str, Any]) -> str:
-    """The percentiles of a phase."""
-    return f"{phase['p50_ms']:.1f} and {phase['p99_ms']:.1f} ms"
+    """The percentiles of a phase, and what it refused."""
+    refused = sum(window["refused"] for window in phase["windows"])
+    return f"{phase['p50_ms']:.1f} and {phase['p99_ms']:.1f} ms ({refused} refused)"

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -159,8 +159,7 @@ class Served:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
-        for pid in processes.servers_of(self.cluster.data):
-            os.kill(pid, signal.SIGCONT)
+        self.thaw_postgres()
         self.kill_postgres()
         await asyncio.to_thread(processes.end, processes.servers_of(self.cluster.data), 5)
 
@@ -174,7 +173,9 @@ class Served:
     def thaw_postgres(self) -> None:
         """SIGCONT to all of them."""
         for pid in processes.servers_of(self.cluster.data):
-            os.kill(pid, signal.SIGCONT)
+            # A session may end while we read.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:

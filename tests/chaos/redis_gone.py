@@ -17,8 +17,7 @@ from tests.chaos.wire import HOST, Wire, request
 from tests.redis_server import RedisServer, redis_server
 
 KEY = "a key of nobody but this run"
-QUOTA, WINDOW = 200, 10.0
-STEP = WINDOW / QUOTA
+STEP = 0.05
 PEOPLE = 6
 # Each asks for so many times what they are granted, half of it of either instance.
 GREED = 2.0
@@ -37,10 +36,14 @@ returning id
 
 @dataclass(frozen=True)
 class Course:
-    """How long Redis runs before each kill and after the last, and how long it stays away each time; in seconds."""
+    """How long Redis runs before each kill and after the last, how long it stays away each time; what is allowed.
+
+    `quota` requests in `quota * STEP` seconds.
+    """
 
     up: tuple[float, ...] = (14.0, 9.0, 9.0)
     away: tuple[float, ...] = (6.0, 0.5)
+    quota: int = 200
 
 
 @dataclass
@@ -136,8 +139,8 @@ async def run(directory: Path, *, course: Course | None = None) -> Findings:
         settings = {
             "SECRET_KEY": KEY,
             "REDIS_URL": redis.url,
-            "RATE_LIMIT_MAX": str(QUOTA),
-            "RATE_LIMIT_TTL": str(int(WINDOW * 1000)),
+            "RATE_LIMIT_MAX": str(course.quota),
+            "RATE_LIMIT_TTL": str(round(course.quota * STEP * 1000)),
         }
         async with served(directory / "data", **settings) as first:  # type: ignore[arg-type]
             await first.start()
@@ -150,7 +153,7 @@ async def run(directory: Path, *, course: Course | None = None) -> Findings:
                 for instance in (first, second):
                     if instance.process is None or instance.process.poll() is not None:
                         findings.complaints.append(f"a server ended: {instance.last_lines()}")
-                judge(findings, load.books, stretches)
+                judge(findings, load.books, stretches, course.quota)
             finally:
                 await second.clean_up()
     return findings
@@ -186,15 +189,15 @@ async def _course(load: Load, redis: RedisServer, course: Course) -> list[Stretc
     return stretches
 
 
-def granted(stretches: list[Stretch], instances: int = 2) -> float:
+def granted(stretches: list[Stretch], quota: int, instances: int = 2) -> float:
     """The most that may pass of one person's requests: the quota, what refills, and once more of it for each further
     instance while they cannot know of each other."""
     total = stretches[-1].end - stretches[0].begin
     apart = sum(one.end - one.begin + RETURN for one in stretches if not one.shared)
-    return QUOTA + (total + (instances - 1) * apart) / STEP
+    return quota + (total + (instances - 1) * apart) / STEP
 
 
-def judge(findings: Findings, books: Books, stretches: list[Stretch]) -> None:
+def judge(findings: Findings, books: Books, stretches: list[Stretch], quota: int) -> None:
     """Hold what came of it against the bounds."""
     failed = sum(count for status, count in books.statuses.items() if status not in ("200", "429"))
     most = max(len(moments) for moments in books.passed.values())
@@ -203,9 +206,9 @@ def judge(findings: Findings, books: Books, stretches: list[Stretch]) -> None:
     times = sorted(books.latencies)
     findings.bounds += [
         Bound("failed requests", failed, 0),
-        Bound("passed of one person, of what may", most / granted(stretches), 1 + EXACT, "", at_least=False),
+        Bound("passed of one person, of what may", most / granted(stretches, quota), 1 + EXACT, "", at_least=False),
         Bound("passed of one person, of what must", least / (total / STEP), 1 - EXACT, "", at_least=True),
-        Bound("passed in a stretch with Redis, of what may", _worst(books, stretches), 1 + EXACT),
+        Bound("passed in a stretch with Redis, of what may", _worst(books, stretches, quota), 1 + EXACT),
         Bound("p99", percentile(times, 0.99) * 1000, P99_MS, "ms"),
         Bound("slowest", (times[-1] if times else 0.0) * 1000, SLOWEST_MS, "ms"),
         Bound("refused requests", books.statuses["429"], 1, "", at_least=True),
@@ -213,17 +216,17 @@ def judge(findings: Findings, books: Books, stretches: list[Stretch]) -> None:
     away = ", ".join(f"{one.end - one.begin:.1f} s" for one in stretches if not one.shared)
     findings.notes += [
         f"{sum(books.statuses.values())} requests of {len(books.passed)} people to two instances in {total:.0f} s",
-        f"{QUOTA} in {WINDOW:.0f} s allowed; Redis was away for {away}",
+        f"{quota} in {quota * STEP:.0f} s allowed; Redis was away for {away}",
         f"answers {dict(books.statuses)}, p50 {percentile(times, 0.5) * 1000:.1f} ms",
     ]
 
 
-def _worst(books: Books, stretches: list[Stretch]) -> float:
+def _worst(books: Books, stretches: list[Stretch], quota: int) -> float:
     """Over the stretches with Redis, once everything saved up is spent: the largest share of the refill that passed."""
     worst = 0.0
     for place, one in enumerate(stretches):
         # At first the quota is spent, and after a return the instances tell what they have counted.
-        begin = one.begin + (QUOTA * STEP / (GREED - 1) if place == 0 else RETURN)
+        begin = one.begin + (quota * STEP / (GREED - 1) if place == 0 else RETURN)
         if not one.shared or one.end - begin < 2:
             continue
         for moments in books.passed.values():

@@ -94,9 +94,7 @@ class Line:
             return await self._future
 
     def close(self) -> None:
-        """Hang up. Whoever left without waiting for the answer does not want to hear that there is none."""
-        if self._future is not None and self._future.done() and not self._future.cancelled():
-            self._future.exception()
+        """Hang up."""
         self.wire.close()
 
     def _answered(self, _wire: Wire, status: int, answer: bytes) -> None:
@@ -108,6 +106,8 @@ class Line:
         self.ended.set()
         if self._future is not None and not self._future.done():
             self._future.set_exception(Cut())
+            # Whoever left without waiting for the answer does not want to hear that there is none.
+            self._future.exception()
 
 
 class Throng:
@@ -218,11 +218,11 @@ class Throng:
 
     async def _reader(self, line: Line, chance: random.Random, number: int) -> None:
         while not self._over:
-            # A target of its own each time: half of the reads take the whole way.
-            one = chance.random() < 0.5
+            # Some targets are nobody else's: those reads take the whole way.
+            one = chance.random() < 0.75
             path = f"/{chance.randint(1, RELEASES)}" if one else f"?limit=10&x={chance.getrandbits(60)}"
             await self._timed("readers", line, request("GET", f"/api/v1/releases{path}", self._port), 200)
-            await asyncio.sleep(chance.uniform(0.5, 3.5))
+            await asyncio.sleep(chance.uniform(1.0, 7.0))
 
     async def _viewer(self, line: Line, chance: random.Random, number: int) -> None:
         while not self._over or ("viewers", number) in self._owed:

@@ -84,8 +84,12 @@ class Watch:
                     _ask(kept, asked)
             except OSError:
                 self.watched.live_failed += 1
+                if kept is not None:
+                    kept.close()
                 kept = None
             self.watched.live.append(time.perf_counter() - started)
+        if kept is not None:
+            kept.close()
 
 
 def _ask(connection: socket.socket, asked: bytes) -> None:
