@@ -268,6 +268,10 @@ class ResponseCache:
         flight.land(entry)
         return entry, "miss"
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether anything is kept under this key, however old."""
+        return key in self._entries
+
     def stale(self, key: Hashable) -> Entry | None:
         """What may serve in place of an error: the entry, also long past its time."""
         entry = self._entries.get(key)

@@ -97,6 +97,8 @@ class Gate:
         self._clock = clock
         self._queues: dict[Kind, OrderedDict[Waiter, None]] = {kind: OrderedDict() for kind in WAITING}
         self._bulk = 0
+        # Requests that were told there is room in the queue, and are on their way to it.
+        self._coming = 0
         self._turn = 0
         # Since when there has always been somebody in the queue.
         self._standing_since = 0.0
@@ -117,12 +119,13 @@ class Gate:
         return self.in_use >= self.adaptive.limit
 
     def turns_away(self, kind: Kind) -> bool:
-        """Whether a request of this class has no chance at all; it is counted if so."""
-        if not self.full or kind < Kind.NORMAL or kind >= OUTSIDE or self.queued < self._room(kind, self._clock()):
+        """Whether a request of this class has no chance at all. Whoever turns it away counts it (`rejected`)."""
+        if not self.full or kind < Kind.NORMAL or kind >= OUTSIDE:
             return False
-        if kind is not BULK and self._queues[BULK]:
+        if self.queued + self._coming < self._room(kind, self._clock()) or (kind is not BULK and self._queues[BULK]):
+            # Many come between two turns of the loop: one place in the queue is for one of them.
+            self._coming += 1
             return False
-        self.rejected[kind, "full"] += 1
         return True
 
     def enter(self, kind: Kind, *, anonymous: bool = False) -> Place | None:
@@ -254,6 +257,7 @@ class Gate:
 
     def _line_up(self, place: Place, queue: Kind) -> Waiter | None:
         now = self._clock()
+        self._coming = max(0, self._coming - 1)
         if self.stopping or (self.queued >= self._room(queue, now) and not self._make_room(queue)):
             self.rejected[place.kind, "stopping" if self.stopping else "full"] += 1
             return None
@@ -319,6 +323,8 @@ class Gate:
     def _sweep(self) -> None:
         """Turn away whoever has waited too long; and let in whoever there is room for since the limit grew."""
         now = self._clock()
+        # Those that never came (their clients have gone) must not keep a place for ever.
+        self._coming = 0
         for kind, queue in self._queues.items():
             before = now - patience(kind, self._standing_for(now))
             while queue and (first := next(iter(queue))).since < before:

@@ -142,8 +142,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.word_rules": ("server.rules",),
     # Asks the actor that asks Redis.
     "server.shared_meter": (
-        "actors.base", "actors.limit_exchange", "server.adapters.redis", "server.errors", "server.events", "server.meter",
-        "server.rules",
+        "actors.base", "actors.limit_exchange", "server.adapters.redis", "server.errors", "server.events",
+        "server.meter", "server.rules",
     ),
     "server.metrics_sharing": ("prometheus_client", "server.adapters.redis", "server.events", "server.metrics"),
     # Hashing, on its own thread; the library is imported where it is used.
@@ -179,7 +179,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Names of everything that hangs on the application; types only.
     "server.keys": (
         "aiohttp", "actors", "server.adapters", "server.cache", "server.database", "server.events", "server.health",
-        "server.http", "server.accounts", "server.files", "server.gate", "server.identity", "server.loader", "server.meter",
+        "server.http", "server.accounts", "server.files", "server.gate", "server.identity", "server.loader",
+        "server.meter",
         "server.metrics", "server.passwords", "server.pressure", "server.rules", "server.settings", "server.streams",
         "server.shared_meter", "server.talk", "server.unread", "server.webhooks", "server.word_rules",
     ),

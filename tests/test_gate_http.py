@@ -384,7 +384,8 @@ async def test_in_a_flood_refusals_are_the_same_though_nothing_is_made_of_the_re
 ) -> None:
     refusals = site.app[EDGE].refusals
     monkeypatch.setattr(refusals, "_clock", lambda: refusals._second)
-    monkeypatch.setattr(refusals, "_lines", MOST_LINES)
+    monkeypatch.setattr(refusals, "_sampled", refusals._second)
+    monkeypatch.setattr(refusals, "_samples", MOST_LINES)
     made = site.app[METRICS].in_flight
     turned_away = site.app[EDGE]._turn_away
     usual = 0

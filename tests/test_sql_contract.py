@@ -36,7 +36,20 @@ from tests.sql_contract_webhooks import WEBHOOKS
 from tests.sql_contract_words import WORDS
 
 FOLDER = Path(sql.__file__).parent
-CONTRACT = ADMIN | CATALOGUE | CMS | COMMENTS | MAILS | MODERATION | NOTIFICATIONS | OUTWARDS | PEOPLE | WORDS | WEBHOOKS | REVIEWS
+CONTRACT = (
+    ADMIN
+    | CATALOGUE
+    | CMS
+    | COMMENTS
+    | MAILS
+    | MODERATION
+    | NOTIFICATIONS
+    | OUTWARDS
+    | PEOPLE
+    | REVIEWS
+    | WEBHOOKS
+    | WORDS
+)
 # What the driver makes of a PostgreSQL type.
 PYTHON: dict[str, type] = {
     "int2": int, "int4": int, "int8": int, "float4": float, "float8": float, "numeric": Decimal, "text": str,

@@ -216,13 +216,16 @@ class Edge:
 
     def refuse_at_once(self, method: str, target: str, headers: Mapping[str, str]) -> bytes | None:
         """The answer to a request without a body that has no chance, before anything is made of it; else None."""
-        if method in (hdrs.METH_HEAD, hdrs.METH_OPTIONS) or not self.refusals.quiet:
+        if method in (hdrs.METH_HEAD, hdrs.METH_OPTIONS) or target[:1] != "/" or target in self._personal:
             return None
-        # What memory may answer, what browsers have to be told more of, and an address with a host in it.
-        if target in self._targets or target in self._personal or target[:1] != "/":
+        # What memory may answer, and what browsers have to be told more of.
+        known = self._targets.get(target)
+        if known is not None and self._cache.holds(known[0]):
             return None
-        if (self._origins and "Origin" in headers) or not self._gate.turns_away(kind_of(method, target)):
+        kind = kind_of(method, target)
+        if (self._origins and "Origin" in headers) or not self._gate.turns_away(kind) or self.refusals.through():
             return None
+        self._gate.rejected[kind, "full"] += 1
         self._unmatched.observe(Overloaded.status, 0.0)
         sent = headers.get("X-Request-ID")
         return self.refusals.raw(target, sent if sent and SANE_REQUEST_ID.match(sent) else self._new_id())

@@ -69,6 +69,9 @@ class Refusals:
         # Lines written in the second that began last, and all that were not written.
         self._second = 0.0
         self._lines = 0
+        # Likewise for those that were sent the usual way.
+        self._sampled = 0.0
+        self._samples = 0
         self.unlogged = 0
 
     def answer(self, request: web.BaseRequest, request_id: str) -> web.Response:
@@ -93,10 +96,13 @@ class Refusals:
             self._head, RETRY_AFTER[self._given % len(RETRY_AFTER)], request_id.encode(), len(body), body
         )  # fmt: skip
 
-    @property
-    def quiet(self) -> bool:
-        """Whether the next one is not written down anyway."""
-        return self._lines >= MOST_LINES and self._clock() - self._second < 1.0
+    def through(self) -> bool:
+        """Whether the next one takes the usual way, which writes a line: a few of each second do, however many come."""
+        now = self._clock()
+        if now - self._sampled >= 1.0:
+            self._sampled, self._samples = now, 0
+        self._samples += 1
+        return self._samples <= MOST_LINES
 
     def worth_a_line(self) -> bool:
         """Whether this one is written down; a flood of them would be the next trouble."""

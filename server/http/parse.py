@@ -48,7 +48,8 @@ class RequestTimeout(YojohanError):
 
 @asynccontextmanager
 async def paced() -> AsyncIterator[Callable[[int], None]]:
-    """Around reading a body: TimeoutError as soon as it is slower than it may be, however much there is to come.
+    """Around reading a body: TimeoutError as soon as it is slower than it may be, however much there is to come;
+    MalformedBody where the connection ends before it does.
 
     What it gives is to be told how many bytes have come.
     """
@@ -59,7 +60,11 @@ async def paced() -> AsyncIterator[Callable[[int], None]]:
             if due is not None and not deadline.expired():
                 deadline.reschedule(due + size / SLOWEST_BODY)
 
-        yield came
+        try:
+            yield came
+        except ConnectionError:
+            # Nobody reads the answer; the log should not call this a fault of ours.
+            raise MalformedBody("The connection was closed before the end of the body.") from None
 
 
 async def read_body(request: web.Request, largest: int = LARGEST_BODY) -> bytes:
