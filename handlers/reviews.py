@@ -12,7 +12,7 @@ from server.bodies import reviews as bodies
 from server.bodies.releases import known
 from server.http import counted, reading
 from server.http.answer import Answer, raw
-from server.http.guard import user_id
+from server.http.guard import principal, user_id
 from server.http.idempotency import once
 from server.http.parse import check_depth, path_id, query, read_body, require_json
 from server.http.personal import looker, own
@@ -22,6 +22,7 @@ from server.rules import cache_tags
 from server.rules.reviews import LONGEST, SHORTEST
 from server.schemas.reviews import NewReview, ReviewPatch, ReviewsQuery
 from sql import reviews
+from sql.moderation import Decision, Moderator, moderate
 from sql.query import Connection
 from sql.reviews import Judged
 
@@ -80,31 +81,42 @@ async def update_review(request: web.Request) -> web.StreamResponse:
     said = None if patch.text is UNSET else Judged(patch.text, *judge(request, patch.text))
     rating = None if patch.rating is UNSET else patch.rating
     spoiler = None if patch.spoiler is UNSET else patch.spoiler
+    author, moderates = user_id(request), looker(request)[1]
     async with request.app[DATABASE].single() as conn:
-        edited = await reviews.edit(conn, user_id(request), path_id(request), rating, said, spoiler)
+        edited = await reviews.edit(conn, author, path_id(request), rating, said, spoiler, moderates=moderates)
     request.app[TALK].changed((cache_tags.reviews(edited.release_id),))
     return raw(edited.review.encode())
 
 
 async def delete_review(request: web.Request) -> web.StreamResponse:
     """DELETE /reviews/{id}"""
+    who, review_id = principal(request), path_id(request)
     async with request.app[DATABASE].single() as conn:
-        release_id = await reviews.delete(conn, user_id(request), path_id(request))
-    request.app[TALK].changed((cache_tags.reviews(release_id),))
+        erased = await reviews.delete(conn, who.user_id, review_id, moderates=looker(request)[1])
+        if erased.to_moderate:
+            hide = Decision("review", review_id, "hidden", "")
+            await moderate(conn, Moderator(who.user_id, who.holds("admin")), [hide])
+    request.app[TALK].changed((cache_tags.reviews(erased.release_id),))
     return web.Response(status=204)
 
 
 async def put_helpful(request: web.Request) -> web.StreamResponse:
     """PUT /reviews/{id}/helpful"""
     async with request.app[DATABASE].single() as conn:
-        await reviews.vote(conn, user_id(request), path_id(request))
-    return web.Response(status=204)
+        release_id = await reviews.vote(conn, user_id(request), path_id(request))
+    return _voted(request, release_id)
 
 
 async def delete_helpful(request: web.Request) -> web.StreamResponse:
     """DELETE /reviews/{id}/helpful"""
     async with request.app[DATABASE].single() as conn:
-        await reviews.unvote(conn, user_id(request), path_id(request))
+        release_id = await reviews.unvote(conn, user_id(request), path_id(request))
+    return _voted(request, release_id)
+
+
+def _voted(request: web.Request, release_id: int | None) -> web.StreamResponse:
+    if release_id is not None:
+        request.app[TALK].changed((cache_tags.reviews(release_id),))
     return web.Response(status=204)
 
 

@@ -34,19 +34,25 @@ STALE_PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long an answer is fresh: here (`ttl`), in browsers (`max_age`), in shared caches (`shared`), in seconds."""
+    """How long an answer is fresh: here (`ttl`), in browsers (`max_age`), in shared caches (`shared`), in seconds.
+
+    `brief`: of what moderators or its author may take away; so others do not give it away for long after that, be it
+    while they fetch a new one, be it because there is none to be had.
+    """
 
     name: str
     ttl: float
     max_age: int
     shared: int
+    brief: bool = False
 
     @property
     def cache_control(self) -> str:
         """The header's value."""
+        revalidating, failing = (10, 60) if self.brief else (max(30, self.shared), 86_400)
         return (
             f"public, max-age={self.max_age}, s-maxage={self.shared}, "
-            f"stale-while-revalidate={max(30, self.shared)}, stale-if-error=86400"
+            f"stale-while-revalidate={revalidating}, stale-if-error={failing}"
         )
 
 
@@ -70,6 +76,7 @@ TABLE: dict[str, tuple[int, int, int]] = {
     "reviews": (60, 5, 10),
 }
 assert tuple(TABLE) == CACHE_POLICIES
+BRIEF = frozenset({"comments", "reviews"})
 
 
 def policies(overrides: dict[str, int]) -> dict[str, Policy]:
@@ -77,7 +84,7 @@ def policies(overrides: dict[str, int]) -> dict[str, Policy]:
     found = {}
     for name, (ttl, max_age, shared) in TABLE.items():
         seconds = overrides.get(name, ttl)
-        found[name] = Policy(name, seconds, min(max_age, seconds), min(shared, seconds))
+        found[name] = Policy(name, seconds, min(max_age, seconds), min(shared, seconds), name in BRIEF)
     return found
 
 

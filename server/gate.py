@@ -124,6 +124,8 @@ class Gate:
             return False
         if self.queued + self._coming < self._room(kind, self._clock()) or (kind is not BULK and self._queues[BULK]):
             # Many come between two turns of the loop: one place in the queue is for one of them.
+            if not self._coming:
+                asyncio.get_running_loop().call_later(SWEEP, self._forget_coming)
             self._coming += 1
             return False
         return True
@@ -320,11 +322,13 @@ class Gate:
         if not waiter.future.done():
             waiter.future.set_result(None)
 
+    def _forget_coming(self) -> None:
+        """Those that were on their way have come, have found a slot at once, or have gone."""
+        self._coming = 0
+
     def _sweep(self) -> None:
         """Turn away whoever has waited too long; and let in whoever there is room for since the limit grew."""
         now = self._clock()
-        # Those that never came (their clients have gone) must not keep a place for ever.
-        self._coming = 0
         for kind, queue in self._queues.items():
             before = now - patience(kind, self._standing_for(now))
             while queue and (first := next(iter(queue))).since < before:

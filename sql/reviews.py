@@ -50,6 +50,14 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """A review that was taken back, unless it is `to_moderate`: another's, and whoever asked may decide about it."""
+
+    to_moderate: bool
+    release_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class One:
     """A review's JSON, and the release it is of."""
 
@@ -101,12 +109,15 @@ async def post(
 
 
 async def edit(
-    conn: Connection, author: int, review_id: int, rating: int | None, said: Judged | None, spoiler: bool | None
-) -> Edited:
+    conn: Connection, author: int, review_id: int, rating: int | None, said: Judged | None, spoiler: bool | None,
+    *, moderates: bool = False,
+) -> Edited:  # fmt: skip
     """Change one's own review (None: as it is), in one statement. NotFound if there is none that can be seen, Forbidden
-    if it is another's, Conflict if moderators have taken it away."""
+    if it is another's, Conflict if moderators have taken it away. Moderators (`moderates`) see more of others'."""
     text, has_link, worded = said or (None, False, False)
-    row = await QUERIES.edit_review.fetchrow(conn, author, review_id, rating, text, spoiler, has_link, worded)
+    row = await QUERIES.edit_review.fetchrow(
+        conn, author, moderates, review_id, rating, text, spoiler, has_link, worded
+    )
     assert row is not None
     outcome, release_id, review, published = row
     match outcome:
@@ -121,10 +132,10 @@ async def edit(
     return Edited(release_id, review)
 
 
-async def delete(conn: Connection, author: int, review_id: int) -> int:
-    """Take one's own review back, in one statement; nothing changes if that is so already. The release it was of.
-    NotFound if there is none that can be seen, Forbidden if it is another's."""
-    row = await QUERIES.delete_review.fetchrow(conn, author, review_id)
+async def delete(conn: Connection, author: int, review_id: int, *, moderates: bool = False) -> Erased:
+    """Take one's own review back, in one statement; nothing changes if that is so already. NotFound if there is none
+    that can be seen, Forbidden if it is another's; of a moderator the result says that it is for them to decide."""
+    row = await QUERIES.delete_review.fetchrow(conn, author, moderates, review_id)
     assert row is not None
     outcome, release_id = row
     match outcome:
@@ -134,28 +145,33 @@ async def delete(conn: Connection, author: int, review_id: int) -> int:
             raise NotFound(LOST)
         case "foreign":
             raise Forbidden("Only its author may delete a review.")
-    return int(release_id)
+    return Erased(outcome == "moderate", release_id)
 
 
-async def vote(conn: Connection, voter: int, review_id: int) -> None:
-    """Find another's review helpful, in one statement; once more changes nothing. NotFound if it cannot be seen,
-    Forbidden if it is one's own, Unauthenticated if the account is gone."""
-    outcome = await QUERIES.vote_review.fetchval(conn, voter, review_id)
-    if outcome == "gone":
-        raise Unauthenticated("This account is gone.", error="invalid_token")
-    _check_vote(outcome)
+async def vote(conn: Connection, voter: int, review_id: int) -> int | None:
+    """Find another's review helpful, in one statement; the release it is of, or None if nothing has changed. NotFound
+    if it cannot be seen, Forbidden if it is one's own, Unauthenticated if the account is gone."""
+    row = await QUERIES.vote_review.fetchrow(conn, voter, review_id)
+    assert row is not None
+    return _voted(*row)
 
 
-async def unvote(conn: Connection, voter: int, review_id: int) -> None:
-    """Take that back, in one statement; nothing changes if that is so already."""
-    _check_vote(await QUERIES.unvote_review.fetchval(conn, voter, review_id))
+async def unvote(conn: Connection, voter: int, review_id: int) -> int | None:
+    """Take that back, in one statement; the release it is of, or None if nothing has changed."""
+    row = await QUERIES.unvote_review.fetchrow(conn, voter, review_id)
+    assert row is not None
+    return _voted(*row)
 
 
-def _check_vote(outcome: str) -> None:
-    if outcome == "unknown":
-        raise NotFound(LOST)
-    if outcome == "own":
-        raise Forbidden("Others say whether your review is helpful.")
+def _voted(outcome: str, release_id: int | None) -> int | None:
+    match outcome:
+        case "gone":
+            raise Unauthenticated("This account is gone.", error="invalid_token")
+        case "unknown":
+            raise NotFound(LOST)
+        case "own":
+            raise Forbidden("Others say whether your review is helpful.")
+    return release_id
 
 
 async def get(conn: Connection, review_id: int, viewer: int | None, *, moderates: bool) -> One | None:

@@ -3,16 +3,16 @@
 select outcome, review_id, review, used, frees_at, moment from post_review($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: edit_review
-select outcome, about as release_id, review, published from edit_review($1, $2, $3, $4, $5, $6, $7);
+select outcome, about as release_id, review, published from edit_review($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: delete_review
-select outcome, about as release_id from delete_review($1, $2);
+select outcome, about as release_id from delete_review($1, $2, $3);
 
 -- name: vote_review
-select vote_review($1, $2) as outcome;
+select outcome, about as release_id from vote_review($1, $2);
 
 -- name: unvote_review
-select unvote_review($1, $2) as outcome;
+select outcome, about as release_id from unvote_review($1, $2);
 
 -- name: get_review
 -- For the viewer $2, or nobody. What waits or is hidden is shown to its author, and to whoever moderates ($3).

@@ -51,7 +51,7 @@ delete from word_rules where id = $1;
 select pg_notify('yojohan_invalidate', $1);
 
 -- name: newest_comments
-select id, text from comments where deleted_at is null order by created_at desc, id desc limit $1;
+select id, text from comments where deleted_at is null order by id desc limit $1;
 
 -- name: show_comments
 -- In the order of the ids given.

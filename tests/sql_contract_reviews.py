@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from sql import recount, reviews
-from tests.sql_contract import VALUE, Contract
+from tests.sql_contract import Contract
 
 REVIEWS: Contract = {
     "reviews": {
         "post_review": reviews.Posted,
         "edit_review": "outcome release_id review published",
         "delete_review": "outcome release_id",
-        "vote_review": VALUE,
-        "unvote_review": VALUE,
+        "vote_review": "outcome release_id",
+        "unvote_review": "outcome release_id",
         "get_review": reviews.One,
     },
     "talk_counts": {

@@ -41,8 +41,8 @@ ALLOWED: dict[str, tuple[tuple[int, ...], ...]] = {
     "GET releases/{id}/reviews": (EVERYBODY,),
     "POST releases/{id}/reviews": ((401, 409, 201, 201, 201), (401, 409, 201, 201, 201)),
     "GET reviews/{id}": (EVERYBODY, (404, 200, 404, 200, 200)),
-    "PATCH reviews/{id}": ((401, 200, 403, 403, 403), (401, 200, 404, 404, 404)),
-    "DELETE reviews/{id}": ((401, 204, 403, 403, 403), (401, 204, 404, 404, 404)),
+    "PATCH reviews/{id}": ((401, 200, 403, 403, 403), (401, 200, 404, 403, 403)),
+    "DELETE reviews/{id}": ((401, 204, 403, 204, 204), (401, 204, 404, 204, 204)),
     "PUT reviews/{id}/helpful": ((401, 403, 204, 204, 204), (401, 404, 404, 404, 404)),
     "DELETE reviews/{id}/helpful": ((401, 403, 204, 204, 204), (401, 404, 404, 404, 404)),
     "POST reviews/{id}/reports": ((401, 403, 201, 201, 201), (401, 403, 404, 404, 404)),
@@ -179,6 +179,40 @@ async def test_everybody_gets_the_answer_the_table_says(
 async def test_the_table_names_every_endpoint_of_the_community() -> None:
     there = {f"{route.method} {route.path.removeprefix('/api/v1/')}" for route in community()}
     assert there == set(ALLOWED)
+
+
+async def test_a_moderator_who_deletes_decides_that_it_is_hidden(
+    site: Running, conn: Any, others: dict[str, Person]
+) -> None:
+    for noun, kind in (("comments", "comment"), ("reviews", "review")):
+        thing = await said(site, conn, "visible")
+        target = thing.comment_id if kind == "comment" else thing.review_id
+        async with site.client.delete(f"/api/v1/{noun}/{target}", headers=others["moderator"].headers) as answer:
+            assert answer.status == 204
+        row = await conn.fetchrow(f"select state, deleted_at from {noun} where id = $1", target)
+        assert tuple(row) == ("hidden", None)
+        decided = await conn.fetchrow(
+            "select moderator_id, state_before, state_after from moderation_decisions"
+            " where target_type = $1 and target_id = $2",
+            kind, target,
+        )  # fmt: skip
+        assert tuple(decided) == (others["moderator"].id, "visible", "hidden")
+
+
+async def test_under_a_hidden_release_authors_take_back_what_is_theirs_and_nobody_else_finds_it(
+    site: Running, conn: Any, others: dict[str, Person]
+) -> None:
+    for noun in ("comments", "reviews"):
+        thing = await said(site, conn, "visible")
+        target = thing.comment_id if noun == "comments" else thing.review_id
+        await conn.execute("update releases set is_published = false where id = $1", thing.release_id)
+        try:
+            for who, expected in ((others["another"], 404), (others["moderator"], 404), (thing.author, 204)):
+                async with site.client.delete(f"/api/v1/{noun}/{target}", headers=who.headers) as answer:
+                    assert answer.status == expected, (noun, who.username)
+        finally:
+            await conn.execute("update releases set is_published = true where id = $1", thing.release_id)
+        assert await conn.fetchval(f"select deleted_at is not null from {noun} where id = $1", target)
 
 
 async def test_what_waits_is_in_nobodys_list_and_what_is_readable_in_everybodys(

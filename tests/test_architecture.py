@@ -107,7 +107,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.settings_values": ("msgspec", "server.errors"),
     "server.rules": ("server.rules", "server.errors"),
     # What a reader takes for one character.
-    "server.rules.plain_text": ("server.errors", "regex"),
+    "server.rules.plain_text": ("server.errors", "server.rules", "regex"),
     "server.schemas": (*FORMATS, "server.schemas", "server.errors", "server.rules"),
     # Examples of problem documents are made by what makes the documents.
     "server.schemas.examples": (*FORMATS, "server.schemas", "server.errors", "server.http.problems"),

@@ -282,6 +282,11 @@ def test_the_operators_times_replace_those_of_the_table() -> None:
     assert found["top"].cache_control == (
         "public, max-age=5, s-maxage=5, stale-while-revalidate=30, stale-if-error=86400"
     )
+    for name in ("comments", "reviews"):
+        # Whatever was taken away is given away by nobody an hour later.
+        assert found[name].cache_control == (
+            "public, max-age=5, s-maxage=10, stale-while-revalidate=10, stale-if-error=60"
+        )
     assert (found["release"].ttl, found["release"].max_age, found["release"].shared) == (0, 0, 0)
     assert (found["episodes"].ttl, found["episodes"].max_age) == (9000, TABLE["episodes"][1])
     assert set(found) == set(TABLE)

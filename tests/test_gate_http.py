@@ -379,6 +379,27 @@ async def test_the_settings_bound_it_and_who_waits_is_answered_when_the_server_s
     assert gate.rejected[Kind.BULK, "stopping"] == 2
 
 
+async def test_a_refusal_never_overtakes_an_answer_of_the_same_connection(
+    site: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = site.app[EDGE].refusals
+    monkeypatch.setattr(refusals, "_clock", lambda: refusals._sampled)
+    monkeypatch.setattr(refusals, "_samples", MOST_LINES)
+    upgrade = b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    with full(gate, queue=1) as let_one_in:
+        # The second comes behind an upgrade that is declined: aiohttp parses it while it answers the first.
+        writer.write(upgrade + GET.replace(b"Host: x", b"Host: x\r\nX-Request-ID: the-second"))
+        assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+        await until(lambda: gate.queued == 1)
+        writer.write(GET.replace(b"Host: x", b"Host: x\r\nX-Request-ID: the-third-one"))
+        await asyncio.sleep(0.05)
+        let_one_in()
+        answers = [await asyncio.wait_for(read_answer(reader), 5) for _ in range(2)]
+    assert [one.headers["X-Request-ID"] for one in answers] == ["the-second", "the-third-one"]
+    writer.close()
+
+
 async def test_in_a_flood_refusals_are_the_same_though_nothing_is_made_of_the_requests(
     site: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 
 from server.rules.holding import folded, has_link
+from sql import comments
+from sql.comments import Change, Reader
 from tests import judging
 from tests.commenting import make_users, post
 from tests.seeding import seed_releases
@@ -121,6 +124,35 @@ async def test_the_third_time_waits_deleted_ones_included_and_a_day_later_no_lon
     assert await conn.fetchval(edit, who, releases[1], "same old story friends", second.comment_id) == []
     await conn.execute("update comments set created_at = created_at - interval '24 hours'")
     assert await reasons(conn, who, releases[2], "same old story, friends") == []
+
+
+async def test_what_moderators_have_hidden_waits_when_it_is_said_again_within_thirty_days(conn: Any) -> None:
+    releases = await seed_releases(conn, 2)
+    who, other = await make_users(conn, 2, "user")
+    text = "Same old story, friends! " + judging.TEXT
+    hidden = (await post(conn, who, releases[0], text=text)).comment_id
+    assert hidden is not None
+    assert await reasons(conn, who, releases[1], text) == []
+    await judging.settle(conn, "comment", hidden, "hidden")
+    assert await reasons(conn, who, releases[1], text.upper()) == ["repeated"]
+    assert await reasons(conn, who, releases[1], text, is_review=True) == ["repeated"]
+    assert await reasons(conn, who, releases[1], "Something else") == []
+    assert await reasons(conn, other, releases[1], text) == []
+    # Deleting it first does not help, nor does changing something else into it.
+    await comments.delete(conn, Reader(who), hidden)
+    again = await post(conn, who, releases[0], text=text)
+    assert again.state == "pending"
+    harmless = (await post(conn, who, releases[0])).comment_id
+    edited = await comments.edit(conn, Reader(who), harmless or 0, Change(text, None, False, False))
+    assert json.loads(edited.document)["held_for"] == ["repeated"]
+    await conn.execute("delete from comments where id <> $1", hidden)
+    await conn.execute("update comments set created_at = created_at - interval '29 days 23 hours'")
+    assert await reasons(conn, who, releases[1], text) == ["repeated"]
+    await conn.execute("update comments set created_at = created_at - interval '2 hours'")
+    assert await reasons(conn, who, releases[1], text) == []
+    await judging.review(conn, who, releases[0], text=text)
+    await conn.execute("update reviews set state = 'hidden'")
+    assert await reasons(conn, who, releases[1], text) == ["repeated"]
 
 
 async def test_emoji_alone_are_not_all_the_same(conn: Any) -> None:

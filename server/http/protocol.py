@@ -55,7 +55,7 @@ class Protocol(RequestHandler):
     """One connection. What the parser refuses is answered as a problem document, counted, and the connection closed."""
 
     __slots__ = (
-        "_address_key", "_admitted", "_body", "_head_bytes", "_head_since", "_left", "_moved", "_open", "_over",
+        "_address_key", "_admitted", "_body", "_finished", "_head_bytes", "_head_since", "_left", "_moved", "_over",
         "_stuck_since", "connections", "edge", "lost",
     )  # fmt: skip
     edge: Edge
@@ -70,8 +70,8 @@ class Protocol(RequestHandler):
         self.lost = _nobody
         self._address_key: int | None = None
         self._admitted = self._over = False
-        # Requests that are parsed and whose answers have not been written to their end.
-        self._open = 0
+        # Requests whose answers have been written to their end, of all that aiohttp counts as parsed.
+        self._finished = 0
         # The body of the newest request, and the head that has begun behind it.
         self._body: StreamReader = EMPTY_PAYLOAD
         self._head_since = 0.0
@@ -105,7 +105,7 @@ class Protocol(RequestHandler):
             return
         in_head, count = self._body.is_eof(), self._request_count
         # Who does not read its answers takes the usual way, which waits for that.
-        if self.edge.gate.full and not (self._open or self._paused):
+        if self.edge.gate.full and self._finished == count and not self._paused:
             self._receive_when_full(data)
         else:
             super().data_received(data)
@@ -113,7 +113,6 @@ class Protocol(RequestHandler):
             self._head_since = 0.0
             # Its last one is the newest: nobody takes from the queue before the loop turns.
             self._body = self._messages[-1][1] if self._messages else EMPTY_PAYLOAD
-            self._open += self._request_count - count
         elif in_head and data and not self._buffer_paused:
             self._head_goes_on(len(data))
 
@@ -130,8 +129,7 @@ class Protocol(RequestHandler):
         if answer is not None and self._parser is not None and self.transport is not None:
             self._messages.popleft()
             self._parser.message_consumed()
-            # Answered already; it was counted as parsed, and is about to be counted as open.
-            self._open -= 1
+            self._finished += 1
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
             self.transport.write(answer)
         elif self._messages and waiter is not None and not waiter.done():
@@ -144,7 +142,7 @@ class Protocol(RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._open -= 1
+            self._finished += 1
 
     def _refusal(self) -> bytes | None:
         """The answer to the one request that has come, if it will be turned away; an odd one takes the usual way."""
@@ -168,7 +166,7 @@ class Protocol(RequestHandler):
         self._over, self._head_since = True, 0.0
         error = web_protocol._ErrInfo(status=status, exc=REFUSALS[status], message="")  # noqa: SLF001
         self._messages.append((error, EMPTY_PAYLOAD))
-        self._open += 1
+        self._request_count += 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

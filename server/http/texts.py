@@ -48,18 +48,20 @@ def decode_texts(decoder: msgspec.json.Decoder[S], body: bytes, bounds: Bounds) 
         # One fault a field is enough.
         judged = [name for name in bounds if f"/{name}" not in told]
         values = {name: given.get(name) for name in judged} if isinstance(given, dict) else {}
-        raise Unprocessable(error.detail, faults=[*error.faults, *_faults(values, bounds)]) from None
-    values = {name: getattr(found, name) for name in bounds}
-    faults = _faults(values, bounds)
+        _, faults = _examined(values, bounds)
+        raise Unprocessable(error.detail, faults=[*error.faults, *faults]) from None
+    kept, faults = _examined({name: getattr(found, name) for name in bounds}, bounds)
     if faults:
         raise Unprocessable("Some values do not fit.", faults=faults)
-    return replace(found, **{n: plain_text.composed(text) for n, text in values.items() if isinstance(text, str)})
+    return replace(found, **kept)
 
 
-def _faults(values: Mapping[str, object], bounds: Bounds) -> list[Fault]:
-    return [
-        fault
+def _examined(values: Mapping[str, object], bounds: Bounds) -> tuple[dict[str, str], list[Fault]]:
+    """Those that are texts as they are kept, and what is wrong with the others."""
+    found = {
+        name: plain_text.examined(text, f"/{name}", *bounds[name])
         for name, text in values.items()
         if isinstance(text, str)
-        for fault in plain_text.problems(text, f"/{name}", *bounds[name])
-    ]
+    }
+    kept = {name: one for name, one in found.items() if isinstance(one, str)}
+    return kept, [one for one in found.values() if isinstance(one, Fault)]

@@ -8,10 +8,12 @@ from typing import Literal
 
 Reason = Literal["links", "flood", "repeated", "words", "reports"]
 
-# What nobody sees: formats, fillers, selectors of variants; and strokes laid over letters. Not accents.
+# What nobody sees: formats, fillers, selectors of variants; and strokes, lines and rings laid over letters, under and
+# around them. Not accents.
 INVISIBLE = re.compile(
-    "[\u00ad\u0334-\u0338\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u20d0-\u20f0\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "[\u00ad\u0305\u0332-\u0338\u034f\u0488\u0489\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u2800\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\uffa0\ufff9-\ufffb"
+    "\U00013430-\U0001343f\U00016fe4\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 SPACES = re.compile(r"\s+")
 

@@ -138,7 +138,8 @@ class Words:
 def _in_word(sign: str) -> bool:
     """Whether this belongs to a word, and what stands beside it to the same one."""
     if sign.isascii():
-        return sign.isalnum() or sign == "_"
+        # Not `_`, which is a letter to programs alone: _word_ is the word. Digits are part of it.
+        return sign.isalnum()
     if not (sign.isalnum() or unicodedata.category(sign)[0] == "M"):
         return False
     code = ord(sign)

@@ -47,7 +47,6 @@ create index comments_of_episode on comments (episode_id, id) where listed and p
 create index comments_replies on comments (parent_id, id) where listed and parent_id is not null;
 create index comments_by_user on comments (user_id, created_at, id);
 create index comments_queue on comments (queued_at, id) where queued_at is not null;
-create index comments_newest on comments (created_at, id);
 
 create table reviews (
     id bigint generated always as identity primary key,

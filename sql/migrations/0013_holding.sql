@@ -25,12 +25,18 @@ begin
 end $$;
 alter table comments add column likeness bigint not null generated always as (likeness(text)) stored;
 alter table reviews add column likeness bigint not null generated always as (likeness(text)) stored;
+create index comments_same on comments (user_id, likeness);
+create index reviews_same on reviews (user_id, likeness);
+-- What moderators have taken away, for those who say it again and for those who look at its author.
+create index comments_hidden on comments (user_id, likeness) where state = 'hidden';
+create index reviews_hidden on reviews (user_id, likeness) where state = 'hidden';
 
 -- Why this text, about to be said or changed (then `own` is its id), is to wait for a moderator; empty if it is not.
 -- To be called with the author's row locked. `has_link` and `worded` are what the rules of links and words found.
 --   links     a link, by a new account: younger than three days and with fewer than five things said that can be read
 --   flood     the fifth release within ten minutes, by an account younger than three days; the tenth text within a minute
---   repeated  the third time within a day that its author says the same
+--   repeated  the third time within a day that its author says the same; the first, where moderators have hidden that within
+--             thirty days
 --   words     a word rule says so
 -- Deleted ones count: else saying it again would be a matter of deleting first. Moderators are never held.
 create function hold_reasons(
@@ -40,44 +46,77 @@ create function hold_reasons(
 declare
     now_is timestamptz := clock_timestamp();
     young boolean;
-    unknown boolean;
+    unknown boolean := false;
     this bigint := likeness(said);
     same bigint;
+    refused boolean;
     lately bigint;
-    places bigint;
+    places bigint := 0;
 begin
     select u.created_at > now_is - interval '3 days' into young from users u where u.id = author and u.role = 'user';
     if young is null then
         return '{}';
     end if;
-    unknown := has_link and young and 5 > (
-        select count(*) from (
-            (select 1 from comments c where c.user_id = author and c.counted limit 5)
+    if has_link and young then
+        unknown := 5 > (
+            select count(*) from (
+                (select 1 from comments c where c.user_id = author and c.counted limit 5)
+                union all
+                (select 1 from reviews r where r.user_id = author and r.counted limit 5)
+            ) readable
+        );
+    end if;
+    -- Each looks no further than it takes to know.
+    select
+        (select count(*) from (
+            select from comments c
+            where c.user_id = author and c.likeness = this and c.created_at > now_is - interval '1 day'
+              and (own is null or hold_reasons.is_review or c.id <> own)
+            limit 2) x)
+        + (select count(*) from (
+            select from reviews r
+            where r.user_id = author and r.likeness = this and r.created_at > now_is - interval '1 day'
+              and (own is null or not hold_reasons.is_review or r.id <> own)
+            limit 2) x),
+        case when hold_reasons.is_review
+            then (select count(*) from (
+                select from reviews r where r.user_id = author and r.created_at > now_is - interval '1 minute'
+                limit 9) x)
+            else (select count(*) from (
+                select from comments c where c.user_id = author and c.created_at > now_is - interval '1 minute'
+                limit 9) x)
+        end,
+        exists (
+            select from comments c
+            where c.user_id = author and c.likeness = this and c.state = 'hidden'
+              and c.created_at > now_is - interval '30 days')
+        or exists (
+            select from reviews r
+            where r.user_id = author and r.likeness = this and r.state = 'hidden'
+              and r.created_at > now_is - interval '30 days')
+    into same, lately, refused;
+    if young and own is null then
+        select count(distinct t.release_id) into places
+        from (
+            (select c.release_id from comments c
+             where c.user_id = author and c.created_at > now_is - interval '10 minutes'
+             order by c.created_at desc, c.id desc limit 200)
             union all
-            (select 1 from reviews r where r.user_id = author and r.counted limit 5)
-        ) readable
-    );
-    -- One look at the newest two hundred of a day: quotas are far below that, and without them it is still bounded.
-    select count(*) filter (where t.likeness = this),
-        count(*) filter (where t.created_at > now_is - interval '1 minute' and t.is_review = hold_reasons.is_review),
-        count(distinct t.release_id) filter (where t.created_at > now_is - interval '10 minutes' and t.release_id <> of_release)
-    into same, lately, places
-    from (
-        (select c.likeness, c.created_at, c.release_id, false as is_review from comments c
-         where c.user_id = author and c.created_at > now_is - interval '1 day'
-           and (own is null or hold_reasons.is_review or c.id <> own)
-         order by c.created_at desc, c.id desc limit 200)
-        union all
-        (select r.likeness, r.created_at, r.release_id, true from reviews r
-         where r.user_id = author and r.created_at > now_is - interval '1 day'
-           and (own is null or not hold_reasons.is_review or r.id <> own)
-         order by r.created_at desc, r.id desc limit 200)
-    ) t;
+            (select r.release_id from reviews r
+             where r.user_id = author and r.created_at > now_is - interval '10 minutes'
+             order by r.created_at desc, r.id desc limit 200)
+        ) t
+        where t.release_id <> of_release;
+    end if;
+    -- Nearly always.
+    if not worded and not unknown and same < 2 and not refused and lately < 9 and places < 4 then
+        return '{}';
+    end if;
     return array_remove(array[
         case when unknown then 'links' end,
         -- A change says nothing more often.
         case when own is null and (lately >= 9 or young and places >= 4) then 'flood' end,
-        case when same >= 2 then 'repeated' end,
+        case when same >= 2 or refused then 'repeated' end,
         case when worded then 'words' end
     ], null);
 end $$;

@@ -303,7 +303,7 @@ begin
     where c.id = wanted;
 end $$;
 
--- An author takes a comment back; once more does no harm. `outcome`: `deleted`, `unknown`, `forbidden` (it is another's),
+-- An author takes a comment back, wherever it stands; once more does no harm. `outcome`: `deleted`, `unknown`, `forbidden` (it is another's),
 -- or `moderate`: it is another's, and whoever asks may decide about it.
 create function delete_comment(
     eraser bigint, moderates boolean, wanted bigint,
@@ -311,10 +311,11 @@ create function delete_comment(
 ) language plpgsql as $$
 declare
     one comments;
+    readable boolean;
 begin
     published := false;
-    select c.release_id into release_id
-    from comments c join releases r on r.id = c.release_id and r.visible
+    select c.release_id, coalesce(r.visible, false) into release_id, readable
+    from comments c left join releases r on r.id = c.release_id
     where c.id = wanted;
     if not found then
         outcome := 'unknown';
@@ -324,7 +325,7 @@ begin
     select c.* into one from comments c where c.id = wanted for no key update;
     outcome := case
         when one.user_id = eraser then 'deleted'
-        when one.deleted_at is not null then 'unknown'
+        when one.deleted_at is not null or not readable then 'unknown'
         when moderates then 'moderate'
         when one.state = 'visible' then 'forbidden'
         else 'unknown'
@@ -332,7 +333,7 @@ begin
     if outcome <> 'deleted' or one.deleted_at is not null then
         return;
     end if;
-    update comments c set deleted_at = clock_timestamp(), queued_at = null where c.id = wanted;
+    update comments c set deleted_at = clock_timestamp(), queued_at = null, reports = 0 where c.id = wanted;
     if one.reports > 0 then
         update reports r set closed_at = now()
         where r.target_type = 'comment' and r.target_id = wanted and r.closed_at is null;

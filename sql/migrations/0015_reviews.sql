@@ -114,10 +114,10 @@ begin
 end $$;
 
 -- Null: as it is. The rules look at a new text again; what waits goes on waiting, whatever becomes of it.
--- Outcomes: done, unknown, foreign, hidden (by a moderator, whose decision stands).
+-- Outcomes: done, unknown, foreign (as far as whoever asks may see it), hidden (by a moderator, whose decision stands).
 create function edit_review(
-    author bigint, edited bigint, rate integer, said text, spoils boolean, has_link boolean, worded boolean,
-    out outcome text, out about bigint, out review text, out published boolean
+    author bigint, moderates boolean, edited bigint, rate integer, said text, spoils boolean, has_link boolean,
+    worded boolean, out outcome text, out about bigint, out review text, out published boolean
 ) language plpgsql as $$
 declare
     who text;
@@ -138,7 +138,8 @@ begin
     select * into v from reviews r where r.id = edited for no key update;
     outcome := case
         when v.deleted_at is not null then 'unknown'
-        when v.user_id is distinct from author then case when v.counted then 'foreign' else 'unknown' end
+        when v.user_id is distinct from author
+            then case when v.counted or moderates then 'foreign' else 'unknown' end
         when v.state = 'hidden' then 'hidden'
         else 'done'
     end;
@@ -168,12 +169,18 @@ begin
     select review_json(r, who, author, false) into review from reviews r where r.id = edited;
 end $$;
 
--- Outcomes: done, already (deleted before), unknown, foreign.
-create function delete_review(author bigint, deleted bigint, out outcome text, out about bigint) language plpgsql as $$
+-- An author takes a review back, wherever it stands. Outcomes: done, already (deleted before), unknown, foreign, or
+-- moderate: it is another's, and whoever asks may decide about it.
+create function delete_review(
+    author bigint, moderates boolean, deleted bigint, out outcome text, out about bigint
+) language plpgsql as $$
 declare
     v reviews;
+    readable boolean;
 begin
-    select r.release_id into about from reviews r where r.id = deleted;
+    select r.release_id, coalesce(l.visible, false) into about, readable
+    from reviews r left join releases l on l.id = r.release_id
+    where r.id = deleted;
     if about is null then
         outcome := 'unknown';
         return;
@@ -181,9 +188,11 @@ begin
     perform lock_talk(array[about]);
     select * into v from reviews r where r.id = deleted for no key update;
     outcome := case
-        when v.user_id is distinct from author then case when v.counted then 'foreign' else 'unknown' end
-        when v.deleted_at is not null then 'already'
-        else 'done'
+        when v.user_id = author then case when v.deleted_at is null then 'done' else 'already' end
+        when v.deleted_at is not null or not readable then 'unknown'
+        when moderates then 'moderate'
+        when v.counted then 'foreign'
+        else 'unknown'
     end;
     if outcome = 'done' then
         update reviews r set deleted_at = clock_timestamp(), queued_at = null, reports = 0 where r.id = deleted;
@@ -194,34 +203,39 @@ begin
     end if;
 end $$;
 
--- Outcomes: done, already, gone (the voter), unknown, own.
-create function vote_review(voter bigint, liked bigint) returns text language plpgsql as $$
+-- Outcomes: done (`about` is the release), already, gone (the voter), unknown, own.
+create function vote_review(voter bigint, liked bigint, out outcome text, out about bigint) language plpgsql as $$
 declare
     author bigint;
 begin
     -- First of all: the vote refers to its user, whose account may be about to go.
     perform from users u where u.id = voter for key share;
     if not found then
-        return 'gone';
+        outcome := 'gone';
+        return;
     end if;
     select r.user_id into author from reviews r
     where r.id = liked and r.counted and exists (select from releases l where l.id = r.release_id and l.visible)
     for no key update of r;
     if not found then
-        return 'unknown';
+        outcome := 'unknown';
+        return;
     elsif author = voter then
-        return 'own';
+        outcome := 'own';
+        return;
     end if;
     insert into helpful_votes (review_id, user_id) values (liked, voter) on conflict do nothing;
     if not found then
-        return 'already';
+        outcome := 'already';
+        return;
     end if;
-    update reviews r set helpful = r.helpful + 1 where r.id = liked;
-    return 'done';
+    update reviews r set helpful = r.helpful + 1 where r.id = liked returning r.release_id into about;
+    outcome := 'done';
 end $$;
 
--- A vote may be taken back from what cannot be read any more. Outcomes: done, already, unknown, own.
-create function unvote_review(voter bigint, liked bigint) returns text language plpgsql as $$
+-- A vote may be taken back from what cannot be read any more. Outcomes: done (`about` is the release), already, unknown,
+-- own.
+create function unvote_review(voter bigint, liked bigint, out outcome text, out about bigint) language plpgsql as $$
 declare
     author bigint;
     readable boolean;
@@ -231,12 +245,14 @@ begin
     from reviews r where r.id = liked
     for no key update of r;
     if author = voter then
-        return case when readable then 'own' else 'unknown' end;
+        outcome := case when readable then 'own' else 'unknown' end;
+        return;
     end if;
     delete from helpful_votes h where h.review_id = liked and h.user_id = voter;
     if not found then
-        return case when readable then 'already' else 'unknown' end;
+        outcome := case when readable then 'already' else 'unknown' end;
+        return;
     end if;
-    update reviews r set helpful = r.helpful - 1 where r.id = liked;
-    return 'done';
+    update reviews r set helpful = r.helpful - 1 where r.id = liked returning r.release_id into about;
+    outcome := 'done';
 end $$;

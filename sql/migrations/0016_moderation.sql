@@ -1,8 +1,6 @@
 -- Moderation: decisions, reports, taking everything of one user away. Locks in the order of all writers of the community:
 -- the user, `release_talk` by id, what was said, votes and reports, the outbox.
 
-create index comments_hidden on comments (user_id) where state = 'hidden';
-create index reviews_hidden on reviews (user_id) where state = 'hidden';
 create index moderation_decisions_by_type on moderation_decisions (target_type, id);
 
 -- The tag of whatever is cached of what is said about its release.

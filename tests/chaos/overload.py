@@ -14,7 +14,7 @@ from uuid import uuid4
 from server.identity import AccessTokens
 from tests.chaos.bounds import Bound, Findings
 from tests.chaos.process import ROOT, Served, served
-from tests.chaos.surge import UNIQUE, WINDOW
+from tests.chaos.surge import WINDOW
 from tests.chaos.watch import Watch
 from tests.chaos.wire import request
 from tests.people_seed import fill
@@ -31,7 +31,9 @@ CALM_FACTOR = 4.0
 # Half of what the server can do: before, and after.
 EASY = 0.5
 CONNECTIONS = 1500
-RELEASES = 400
+RELEASES = 3000
+# What is asked for: pages of a hundred, in these orders; so many that hardly ever two people ask for the same at once.
+ORDERS, PAGES = ("-popularity", "-rating", "title", "-year", "-updated"), 30
 KEY = "a key of nobody but this run"
 SETTINGS = {"SECRET_KEY": KEY, "CACHE_MAX_BYTES": "0"}
 PEOPLE = 20
@@ -81,10 +83,10 @@ async def run(directory: Path, *, lengths: Lengths | None = None) -> Findings:
 
 def requests(port: int, tokens: Sequence[str]) -> list[tuple[float, str]]:
     """The mix: nothing of it is answered from a cache, and each costs the database a query over many rows."""
-    unique = UNIQUE.decode()
     visitors = [
-        (3.0, f"/api/v1/releases?limit=100&sort=-popularity&x={unique}"),
-        (2.0, f"/api/v1/releases?limit=100&type=tv&status=finished&x={unique}"),
+        (5.0 / PAGES / len(ORDERS), f"/api/v1/releases?limit=100&type=tv&status=finished&sort={order}&page={page}")
+        for order in ORDERS
+        for page in range(1, PAGES + 1)
     ]
     readers = [(1.0, f"/api/v1/{path}?limit=100") for path in ("profile/progress", "profile/collections", "feed")]
     browser = {"Accept_Encoding": "gzip"}
