@@ -17,7 +17,7 @@ from server.http.idempotency import once
 from server.http.paging import links_of, offset_of
 from server.http.parse import check_depth, path_id, query, read_body, require_json
 from server.http.texts import decode_texts
-from server.keys import DATABASE, WORD_KEEPER
+from server.keys import DATABASE, WORD_KEEPER, WORDS
 from server.rules.words import LONGEST, SHORTEST, comparable
 from server.schemas.queries import PageQuery
 from server.schemas.word_rules import LONGEST_NOTE, DryRun, NewWordRule, WordRulePatch
@@ -86,7 +86,8 @@ async def try_word_rule(request: web.Request) -> web.StreamResponse:
     """POST /admin/moderation/rules/dry-run"""
     require_json(request)
     wanted = decode_texts(TRY, await read_body(request), PATTERN)
-    return raw(await bodies.tried(request.app[DATABASE], _pattern(wanted.pattern), wanted.kind))
+    trial = request.app[WORDS].trial
+    return raw(await bodies.tried(request.app[DATABASE], trial, _pattern(wanted.pattern), wanted.kind))
 
 
 def _pattern(pattern: str) -> str:

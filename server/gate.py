@@ -22,7 +22,8 @@ from time import perf_counter
 from server.errors import Overloaded
 from server.pressure import Pressure
 from server.rules.adaptive_limit import AdaptiveLimit
-from server.rules.load import BULK_SHARE, OUTSIDE, WAITING, Kind, Sizes, order, patience
+from server.rules.load import BULK_SHARE, OUTSIDE, WAITING, Kind, Sizes, kept, order, patience
+from server.yards import SharedYard, Yard
 
 # How often those are looked for who have waited too long, in seconds.
 SWEEP = 0.02
@@ -30,31 +31,22 @@ SWEEP = 0.02
 LEAST_QUEUE = 2
 STREAMS = 1_000
 BULK = Kind.BULK
-
-
-class Yard:
-    """Where requests are that wait for something else, at most so many."""
-
-    __slots__ = ("count", "most", "refused")
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.count = self.refused = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether nobody else fits in."""
-        return self.count >= self.most
+# Who gives way in a full queue; who was let in before does not.
+LAST_FIRST = (Kind.BULK, Kind.NORMAL, Kind.VITAL)
 
 
 class Place:
-    """One request's place. `inside`: it has a slot; else it is in its `yard`, or has left."""
+    """One request's place. `inside`: it has a slot; else it is in its `yard`, or has left.
 
-    __slots__ = ("entered", "gate", "inside", "kind", "peak", "spent", "yard")
+    `owner`: whose it is, where that can be seen; to be set before it steps out.
+    """
+
+    __slots__ = ("entered", "gate", "inside", "kind", "owner", "peak", "spent", "yard")
 
     def __init__(self, gate: Gate, kind: Kind) -> None:
         self.gate = gate
         self.kind = kind
+        self.owner: int | None = None
         self.inside = False
         self.yard: Yard | None = None
         # When it got its slot, how long it had one before, and how many were at work at most.
@@ -84,11 +76,12 @@ class Gate:
         self.in_use = self.queued = 0
         self.stopping = False
         self.yards = {
-            "bodies": Yard(sizes.bodies),
+            "bodies": SharedYard(sizes.bodies),
             "waits": Yard(sizes.waits),
             "streams": Yard(STREAMS),
             Kind.VIEWS.label: Yard(sizes.views),
             Kind.PAGES.label: Yard(sizes.pages),
+            Kind.METRICS.label: Yard(sizes.pages),
         }
         self.waited = 0.0
         # By class.
@@ -122,7 +115,8 @@ class Gate:
         """Whether a request of this class has no chance at all. Whoever turns it away counts it (`rejected`)."""
         if not self.full or kind < Kind.NORMAL or kind >= OUTSIDE:
             return False
-        if self.queued + self._coming < self._room(kind, self._clock()) or (kind is not BULK and self._queues[BULK]):
+        room = self._room(kind, self._clock())
+        if self.queued + self._coming < room or self._displaced(kind, room, self._coming) is not None:
             # Many come between two turns of the loop: one place in the queue is for one of them.
             if not self._coming:
                 asyncio.get_running_loop().call_later(SWEEP, self._forget_coming)
@@ -167,7 +161,7 @@ class Gate:
     def leave(self, place: Place) -> None:
         """The request is over, or has gone on without a slot; may be repeated."""
         if place.yard is not None:
-            place.yard.count -= 1
+            place.yard.leave(place.owner)
             place.yard = None
         if place.inside:
             self._free(place)
@@ -193,12 +187,12 @@ class Gate:
     def step_out(self, place: Place, yard: str) -> None:
         """Give the slot up and go on outside; Overloaded if too many are there already."""
         there = self.yards[yard]
-        if there.full:
+        if not there.takes(place.kind, place.owner):
             there.refused += 1
             raise Overloaded("Too many requests are waiting; try again soon.", retry_after=2)
         if place.inside:
             self._free(place)
-            there.count += 1
+            there.enter(place.owner)
             place.yard = there
 
     def close(self) -> None:
@@ -209,14 +203,15 @@ class Gate:
                 self._refuse(waiter, "stopping")
 
     def _enter_yard(self, kind: Kind) -> Place | None:
-        yard = self.yards[kind.label]
-        if yard.full:
-            yard.refused += 1
-            return None
-        yard.count += 1
-        self.admitted[kind] += 1
         place = Place(self, kind)
-        place.yard = yard
+        if kind is not Kind.LIVE:
+            yard = self.yards[kind.label]
+            if not yard.takes(kind, None):
+                yard.refused += 1
+                return None
+            yard.enter(None)
+            place.yard = yard
+        self.admitted[kind] += 1
         return place
 
     def _has_room(self, kind: Kind) -> bool:
@@ -260,7 +255,8 @@ class Gate:
     def _line_up(self, place: Place, queue: Kind) -> Waiter | None:
         now = self._clock()
         self._coming = max(0, self._coming - 1)
-        if self.stopping or (self.queued >= self._room(queue, now) and not self._make_room(queue)):
+        room = self._room(queue, now)
+        if self.stopping or (self.queued >= room and not self._make_room(queue, room)):
             self.rejected[place.kind, "stopping" if self.stopping else "full"] += 1
             return None
         if not self.queued:
@@ -285,13 +281,23 @@ class Gate:
     def _standing_for(self, now: float) -> float:
         return now - self._standing_since if self.queued else 0.0
 
-    def _make_room(self, kind: Kind) -> bool:
-        """Turn away the newest of a lower class."""
-        for lower in (Kind.BULK, Kind.NORMAL, Kind.VITAL):
-            if lower > kind and (queue := self._queues[lower]):
-                self._refuse(next(reversed(queue)), "full")
-                return True
-        return False
+    def _make_room(self, kind: Kind, room: int) -> bool:
+        """Turn away the newest of another class, if this one comes before it or has less than its share."""
+        displaced = self._displaced(kind, room)
+        if displaced is None:
+            return False
+        self._refuse(next(reversed(self._queues[displaced])), "full")
+        return True
+
+    def _displaced(self, kind: Kind, room: int, coming: int = 0) -> Kind | None:
+        """The class that gives way to one of this class in a full queue: a lower one, or one that has taken its share.
+
+        No class loses what it keeps. `coming`: so many are on their way, perhaps all of this class.
+        """
+        others: tuple[Kind, ...] = tuple(other for other in LAST_FIRST if other > kind)
+        if len(self._queues[kind]) + coming < kept(kind, room):
+            others += tuple(other for other in LAST_FIRST if other < kind)
+        return next((other for other in others if len(self._queues[other]) > kept(other, room)), None)
 
     def _grant(self) -> None:
         now = self._clock()

@@ -123,8 +123,8 @@ def operational() -> tuple[Route, ...]:
     """For operators and people, outside of the API's prefix."""
     return (
         Route(method="GET", path="/health", handler=health.get_health, tag="Operations", summary="What works and what does not", answer=answers.Health, errors=(errors.Unavailable,)),
-        Route(method="GET", path="/health/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", operation="get_health_live", answer=answers.Alive),
-        Route(method="GET", path="/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", answer=answers.Alive),
+        Route(method="GET", path="/health/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", operation="get_health_live", access="open", answer=answers.Alive),
+        Route(method="GET", path="/live", handler=health.get_live, tag="Operations", summary="Whether the process turns", access="open", answer=answers.Alive),
         Route(method="GET", path="/health/ready", handler=health.get_ready, tag="Operations", summary="Whether it can serve", operation="get_health_ready", answer=answers.Ready, errors=(errors.Unavailable,)),
         Route(method="GET", path="/ready", handler=health.get_ready, tag="Operations", summary="Whether it can serve", answer=answers.Ready, errors=(errors.Unavailable,)),
         Route(method="GET", path="/metrics", handler=health.get_metrics, tag="Operations", summary="Metrics for Prometheus", access="operator", media_types=("text/plain",)),

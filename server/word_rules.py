@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from server.rules.words import Action, Rule, Words
@@ -13,6 +14,8 @@ class WordRules:
     def __init__(self) -> None:
         self._words = Words(())
         self.rules: frozenset[Rule] = frozenset()
+        # One rule is tried after another: several at once would take all turns from everybody else.
+        self.trial = asyncio.Lock()
 
     def hold(self, rules: Iterable[Rule], words: Words) -> None:
         """These are in force from now on, and this is what they are compiled to."""

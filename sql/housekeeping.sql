@@ -208,8 +208,52 @@ with gone as (
 )
 select count(*) from gone;
 
+-- name: forgotten_reports
+-- Open ones about what has not come into the queue of moderators, so that nobody will close them. Of what they are about,
+-- and of them, only what nobody holds: others lock those in another order.
+with old as materialized (
+    select o.target_type, o.target_id, o.user_id
+    from reports o
+    where o.closed_at is null and o.created_at < now() - interval '2 years'
+        and not exists (
+            select from comments c where o.target_type = 'comment' and c.id = o.target_id and c.queued_at is not null)
+        and not exists (
+            select from reviews r where o.target_type = 'review' and r.id = o.target_id and r.queued_at is not null)
+    order by o.created_at limit $1
+), commented as materialized (
+    select id from comments
+    where id in (select target_id from old where target_type = 'comment') and queued_at is null
+    for no key update skip locked
+), reviewed as materialized (
+    select id from reviews
+    where id in (select target_id from old where target_type = 'review') and queued_at is null
+    for no key update skip locked
+), gone as (
+    delete from reports where (target_type, target_id, user_id) in (
+        select o.target_type, o.target_id, o.user_id
+        from reports o
+        join old using (target_type, target_id, user_id)
+        where o.closed_at is null and (
+            target_type = 'comment' and target_id in (select id from commented)
+            or target_type = 'review' and target_id in (select id from reviewed))
+        for update of o skip locked
+    )
+    returning target_type, target_id
+), fewer as (
+    select target_type, target_id, count(*) as reports from gone group by target_type, target_id
+), lowered_comments as (
+    update comments c set reports = greatest(0, c.reports - f.reports)
+    from fewer f
+    where f.target_type = 'comment' and c.id = f.target_id
+), lowered_reviews as (
+    update reviews r set reports = greatest(0, r.reports - f.reports)
+    from fewer f
+    where f.target_type = 'review' and r.id = f.target_id
+)
+select count(*) from gone;
+
 -- name: reports
--- Those that are open wait for a moderator, however long.
+-- Those that are open wait for a moderator.
 with gone as (
     delete from reports where (target_type, target_id, user_id) in (
         select target_type, target_id, user_id from reports

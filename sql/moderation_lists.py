@@ -29,6 +29,10 @@ ROWS = {
 }
 TABLES = {"comment": "comments", "review": "reviews"}
 WAITS = "t.queued_at is not null and t.deleted_at is null"
+# In the text, as a plan for any reason would walk along the whole queue for a rare one.
+HELD = {
+    reason: f"{WAITS} and t.held_for @> '{{{reason}}}'" for reason in ("links", "flood", "repeated", "words", "reports")
+}
 SHOWN = f"""
     select page.queued_at, page.place, (select row_to_json(shown)::text from (
         select page.type, page.id,
@@ -118,10 +122,7 @@ def _kinds(kind: Kind | None) -> tuple[str, ...]:
 def compose_queue(kind: Kind | None, reason: str | None, after: Place | None, limit: int) -> tuple[str, list[Any]]:
     """The text and parameters of a page of the queue, the oldest first."""
     values: list[Any] = [limit]
-    waits = WAITS
-    if reason is not None:
-        values.append(reason)
-        waits += f" and t.held_for @> array[${len(values)}::text]"
+    waits = WAITS if reason is None else HELD[reason]
     parts = []
     for one in _kinds(kind):
         behind = ""
@@ -164,11 +165,10 @@ async def queue(
 
 async def count_queue(conn: Connection, kind: Kind | None, reason: str | None) -> tuple[int, bool]:
     """How much waits; of a kind it stops counting at MOST_COUNTED, and the second is False."""
-    values = [] if reason is None else [reason]
-    waits = WAITS if reason is None else f"{WAITS} and t.held_for @> array[$1::text]"
+    waits = WAITS if reason is None else HELD[reason]
     parts = [f"(select 1 from {TABLES[one]} t where {waits} limit {MOST_COUNTED + 1})" for one in _kinds(kind)]  # noqa: S608
     text = f"select count(*) from ({' union all '.join(parts)}) reached"  # noqa: S608 - as above
-    found = int(await Query("count_waiting", text).fetchval(conn, *values))
+    found = int(await Query("count_waiting", text).fetchval(conn))
     return min(found, MOST_COUNTED), found <= MOST_COUNTED
 
 

@@ -93,17 +93,18 @@ for share of o
 on conflict do nothing;
 
 -- name: lock_first_due
--- Only the first of an entity: the others wait behind it, and its lock stands for all of them.
+-- Only the first of an entity: the others wait behind it, and its lock stands for all of them. What is near is an
+-- array, looked up once: joined, it was so again for each row where the planner thought the table as empty as it mostly is.
 select d.id, d.entity
-from (
-    select id
-    from outbox_deliveries
-    where consumer = $1 and dead_at is null and due_at <= now() and (leased_until is null or leased_until < now())
-    order by due_at
-    limit 100
-) near
-join outbox_deliveries d on d.id = near.id
-where d.dead_at is null and d.due_at <= now() and (d.leased_until is null or d.leased_until < now())
+from outbox_deliveries d
+where d.id = any (array(
+        select id
+        from outbox_deliveries
+        where consumer = $1 and dead_at is null and due_at <= now() and (leased_until is null or leased_until < now())
+        order by due_at
+        limit 100
+    ))
+    and d.dead_at is null and d.due_at <= now() and (d.leased_until is null or d.leased_until < now())
     and not exists (
         select from outbox_deliveries earlier
         where earlier.consumer = d.consumer and earlier.entity = d.entity and earlier.dead_at is null

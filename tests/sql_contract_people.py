@@ -134,6 +134,7 @@ PEOPLE: Contract = {
         "account_tokens": VALUE,
         "refresh_tokens": VALUE,
         "sessions": VALUE,
+        "forgotten_reports": VALUE,
         "reports": VALUE,
         "moderation_decisions": VALUE,
         "library_tombstones": VALUE,

@@ -187,7 +187,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.pressure": ("server.rules",),
     "server.talk": ("server.cache",),
     # Who may be at work, in plain asyncio.
-    "server.gate": ("server.errors", "server.pressure", "server.rules"),
+    "server.gate": ("server.errors", "server.pressure", "server.rules", "server.yards"),
+    "server.yards": ("server.rules",),
     "server.gate_sizes": ("server.adapters.cgroup", "server.rules", "server.settings"),
     "server.metrics_gate": ("prometheus_client", "server.gate", "server.metrics", "server.rules"),
     "server.memory": ("server.adapters.cgroup", "server.metrics", "server.rules"),

@@ -254,6 +254,26 @@ async def test_an_old_answer_serves_while_the_database_is_away() -> None:
         await cache.fetch("never seen", away, LONG, ())
 
 
+async def test_what_was_dropped_serves_nobody_however_long_the_database_is_away() -> None:
+    cache = ResponseCache(2**20)
+
+    async def away() -> bytes:
+        raise DatabaseUnavailable
+
+    async def hidden_meanwhile() -> bytes:
+        cache.drop(("comments:3",))
+        raise DatabaseUnavailable
+
+    for load in (away, hidden_meanwhile):
+        await cache.fetch("a", giving(b"said"), OVER_AT_ONCE, ("comments:3",))
+        assert cache.holds("a")
+        if load is away:
+            cache.drop(("comments:3",))
+        with pytest.raises(DatabaseUnavailable):
+            await cache.fetch("a", load, LONG, ("comments:3",))
+        assert cache.stale("a") is None
+
+
 async def test_an_old_answer_does_not_hide_that_the_thing_is_gone() -> None:
     cache = ResponseCache(2**20)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.adapters.cgroup import Cgroup, Usage, machine, memory_limit, working_set
+from server.rules.pressure import CALM, Reading, Standing, decide
 
 MIB = 2**20
 NONE_V1 = "9223372036854771712"
@@ -60,7 +61,7 @@ def test_a_service_of_systemd_has_its_own_limit(tree: Tree) -> None:
     tree.group(
         "sys/fs/cgroup/system.slice/yojohan.service",
         memory__max=512 * MIB, memory__high="max", memory__current=300 * MIB,
-        memory__stat=f"anon 1\nactive_file 5\ninactive_file {100 * MIB}",
+        memory__stat=f"anon 1\nactive_file 0\ninactive_file {100 * MIB}",
     )  # fmt: skip
     tree.group("sys/fs/cgroup/system.slice", memory__max="max", memory__current=900 * MIB)
     assert memory_limit(tree.root) == 512 * MIB
@@ -127,6 +128,39 @@ def test_version_1_knows_limits_above_that_cannot_be_seen(tree: Tree) -> None:
     )  # fmt: skip
     assert memory_limit(tree.root) == 150 * MIB
     assert Cgroup(tree.root).tightest() == Usage(150 * MIB, 50 * MIB)
+
+
+def test_files_in_use_are_no_pressure_since_the_kernel_drops_them_first(tree: Tree) -> None:
+    tree.process("0::/a", mounts=(v2(),))
+    tree.group(
+        "sys/fs/cgroup/a",
+        memory__max=512 * MIB, memory__current=511 * MIB,
+        memory__stat=f"anon {180 * MIB}\nfile {320 * MIB}\ninactive_file {20 * MIB}\nactive_file {300 * MIB}",
+    )  # fmt: skip
+    # What is needed, and a tenth of the files in use.
+    found = Cgroup(tree.root).tightest()
+    assert found == Usage(512 * MIB, (511 - 20 - 270) * MIB)
+    assert decide(Standing(), Reading(found.limit, found.used, 0.0), 1.0).level == CALM
+
+
+def test_version_1_counts_files_in_use_of_the_groups_below_as_well(tree: Tree) -> None:
+    tree.process("4:memory:/a", mounts=(v1(),))
+    tree.group(
+        "sys/fs/cgroup/memory/a",
+        memory__limit_in_bytes=150 * MIB, memory__usage_in_bytes=140 * MIB,
+        memory__stat=f"active_file 7\ntotal_inactive_file {40 * MIB}\ntotal_active_file {50 * MIB}",
+    )  # fmt: skip
+    assert Cgroup(tree.root).tightest() == Usage(150 * MIB, (140 - 40 - 45) * MIB)
+
+
+def test_memory_that_is_no_file_is_pressure(tree: Tree) -> None:
+    tree.process("0::/a", mounts=(v2(),))
+    tree.group(
+        "sys/fs/cgroup/a",
+        memory__max=512 * MIB, memory__current=500 * MIB,
+        memory__stat=f"anon {300 * MIB}\nfile {190 * MIB}\nshmem {190 * MIB}\ninactive_file 0\nactive_file 0",
+    )  # fmt: skip
+    assert Cgroup(tree.root).tightest() == Usage(512 * MIB, 500 * MIB)
 
 
 def test_version_1_without_a_limit_says_so_with_a_huge_number(tree: Tree) -> None:

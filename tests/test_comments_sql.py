@@ -144,11 +144,19 @@ async def test_an_episode_has_to_be_one_of_the_release_and_a_reply_inherits_it(c
     assert (reply["episode_id"], reply["episode"]) == (episode, 3.5)
     first = await conn.fetchval("select id from episodes where release_id = 3 and ordinal = 1")
     apart = orjson.loads((await post(conn, author, parent=posted.comment_id, episode=first)).document)
-    assert (apart["episode_id"], apart["episode"]) == (first, 1)
+    # What it answers is of a later one: it would tell of that to whoever has seen the first.
+    assert (apart["episode_id"], apart["episode"]) == (episode, 3.5)
+    start = (await post(conn, author, episode=first)).comment_id
+    ahead = orjson.loads((await post(conn, author, parent=start, episode=episode)).document)
+    assert (ahead["episode_id"], ahead["episode"]) == (episode, 3.5)
+    whole = (await post(conn, author)).comment_id
+    named = orjson.loads((await post(conn, author, parent=whole, episode=first)).document)
+    assert (named["episode_id"], named["episode"]) == (first, 1)
     with pytest.raises(Unprocessable) as refused:
         await post(conn, author, episode=other)
     assert [fault.pointer for fault in refused.value.faults] == ["/episode_id"]
     assert [one["id"] for one in (await listed(conn, episode=episode))[1]] == [posted.comment_id]
+    assert [one["id"] for one in (await listed(conn, episode=first))[1]] == [start]
     assert await listed(conn, episode=other) == (0, [])
 
 
@@ -300,6 +308,7 @@ async def test_a_comment_is_taken_back_by_its_author_as_often_as_they_like(conn:
             await comments.delete(conn, reader, made)
     assert await conn.fetchval(TOLD, author) == 0
     assert await conn.fetchval("select closed_at is not null from reports")
+    assert await conn.fetchval("select reports from comments where id = $1", made) == 0
     assert await wrong_counters(conn) == []
 
 

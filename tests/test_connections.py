@@ -137,7 +137,7 @@ async def test_who_pipelines_and_does_not_read_holds_little_and_is_cut_off(site:
 async def test_beyond_the_most_connections_new_ones_are_told_and_closed(site: Running, held: Connections) -> None:
     await site.client.close()
     await until(lambda: held.open == 0)
-    held.bounds = replace(FAST, most=2)
+    held.bounds = replace(FAST, most=2, kept_for_loopback=0)
     kept = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]
     await until(lambda: held.open == 2)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)

@@ -10,9 +10,10 @@ import pytest
 from server.errors import Overloaded
 from server.gate import SWEEP, Gate, Place, Waiter
 from server.http.gated import Refusals
+from server.http.parse import UUID_PATTERN
 from server.pressure import Pressure
 from server.routes import table
-from server.rules.load import BURST, STANDING, STANDS_AFTER, Kind, Sizes, kind_of, order, sizes
+from server.rules.load import BURST, OUTSIDE, STANDING, STANDS_AFTER, Kind, Sizes, kind_of, order, sizes
 from server.rules.pressure import SHED, Held, Reading, Standing
 
 GIB = 2**30
@@ -318,6 +319,19 @@ def test_views_and_pages_of_operators_take_no_slot_and_have_caps_of_their_own() 
     assert (gate.yards["pages"].count, gate.yards["views"].count) == (0, 0)
 
 
+def test_whether_the_process_turns_is_answered_however_many_ask_for_the_rest() -> None:
+    gate = small(1)
+    entered(gate)
+    ready, metrics = entered(gate, Kind.PAGES), entered(gate, Kind.METRICS)
+    assert gate.enter(Kind.PAGES) is None
+    assert gate.enter(Kind.METRICS) is None
+    live = [entered(gate, Kind.LIVE) for _ in range(100)]
+    assert (gate.yards["pages"].refused, gate.yards["metrics"].refused, gate.admitted[Kind.LIVE]) == (1, 1, 100)
+    for place in (ready, metrics, *live):
+        gate.leave(place)
+    assert {yard.count for yard in gate.yards.values()} == {0}
+
+
 def test_under_pressure_expensive_requests_of_visitors_are_turned_away_even_if_there_is_room() -> None:
     gate = small(2)
     gate.pressure.become(Standing(memory=Held(SHED, 1.0)), Reading(None, 0, 0.0))
@@ -360,17 +374,21 @@ OUTSIDE_ROUTES = {
     "get_health", "get_health_live", "get_health_ready", "get_live", "get_metrics", "get_ready", "record_release_views",
     "record_views",
 }  # fmt: skip
+UUID = "0198a3c4-58f1-7c3e-9d42-1f6b7a8c9d0e"
 
 
 def test_every_route_has_its_class() -> None:
     found: dict[Kind, set[str]] = {}
     for route in table():
         target = route.path.replace("{id}", "42").replace("{slug:[a-z0-9-]{1,150}}", "drama")
+        target = target.replace(f"{{id:{UUID_PATTERN}}}", UUID)
         for spelt in (target, f"{target}/"):
             found.setdefault(kind_of(route.method, spelt), set()).add(route.operation_id)
     assert found[Kind.VITAL] == VITAL_ROUTES
     assert found[Kind.BULK] - {"bulk_moderate", "decide_in_bulk", "moderate_many"} == BULK_ROUTES
-    assert found[Kind.PAGES] | found[Kind.VIEWS] == OUTSIDE_ROUTES
+    outside = (found[kind] for kind in Kind if kind >= OUTSIDE)
+    assert set().union(*outside) == OUTSIDE_ROUTES
+    assert found[Kind.LIVE] == {"get_live", "get_health_live"}
 
 
 @pytest.mark.parametrize(("method", "target", "kind"), [
@@ -379,6 +397,18 @@ def test_every_route_has_its_class() -> None:
     ("GET", "/api/v1/releases/3/views", Kind.NORMAL),
     ("POST", "/api/v1/releases/3/views?x=1", Kind.VIEWS),
     ("GET", "/health?verbose", Kind.PAGES),
+    ("GET", "/ready/", Kind.PAGES),
+    ("GET", "/metrics", Kind.METRICS),
+    ("GET", "/live?x", Kind.LIVE),
+    ("HEAD", "/api/v1/auth/me?x=1", Kind.VITAL),
+    ("DELETE", f"/api/v1/auth/sessions/{UUID}", Kind.VITAL),
+    ("GET", f"/api/v1/auth/sessions/{UUID}", Kind.NORMAL),
+    ("GET", "/api/v1/auth/login", Kind.NORMAL),
+    ("POST", "/api/v1/auth/x", Kind.NORMAL),
+    ("GET", "/api/v1/auth/tokens/x", Kind.NORMAL),
+    ("POST", f"/api/v1/auth/login/{UUID}", Kind.NORMAL),
+    ("PROPFIND", "/api/v1/auth/me", Kind.NORMAL),
+    ("GET", "/api/v1/auth", Kind.NORMAL),
     ("GET", "/healthy", Kind.NORMAL),
     ("GET", "//health", Kind.NORMAL),
     ("PUT", "/api/v1/profile/ratings/3", Kind.NORMAL),

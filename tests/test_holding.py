@@ -21,11 +21,16 @@ LINKS = (
     "e\u0336xample.com", "example dot com", "example DOT com", "example [.] com", "example(dot)com", "example . com",
     "go to t.me/abc", "bit.ly/3x", "discord.gg/xyz", "сайт точка ру", "пример.рф", "example。com", "例え.com",
     "mail me: a@b.com", "1.2.3.4:8080/x", "xn--e1afmkfd.xn--p1ai",
+    "evil.me", "evil.ai", "go.evil.to", "EVIL.ME", "evil[.]me", "evil (dot) to", "evil。me", "[x](//evil.zone)",
+    "[x](//host/path)", "[x]( <//host>)", "[x](/\\host)", "//evil.zone", "(//evil.zone)", "ev\u0305il.c\u0332om",
 )  # fmt: skip
+UNSEEN = "\u00ad\u200e\u200f\u034f\u2061\u2062\u2063\u2064\u3164\uffa0\u1160\u2800\u180e\U000e0000\U000e0041\U000e007f"
 WORDS = (
     "Just fine.", "I liked it. So much", "I liked it.So much", "e.g. this", "Re:Zero / Steins;Gate", "9.5/10",
     "version 1.2.3.4", "great...what", "the dot-com bubble", "面白い。作画/音楽", "すごい。次も見る", "Node.js is fine",
     "and/or", "S2.E5", "https is fine", "the end.\nNext", "ep.7/12", "Хорошо.Жду", "5:30 / 6:30", "w w w", "",
+    "I liked it.To be honest", "i liked it.to be honest", "Great finale.To me it was", "Thank you.Me too",
+    "connect the dot to the other", "and//or", "// a note", "[spoiler] (he dies)", "[x](/releases/3)", "me. to",
 )  # fmt: skip
 
 
@@ -55,6 +60,10 @@ def test_looking_for_links_takes_no_longer_the_more_a_text_is_made_for_it(piece:
 
 def test_texts_are_compared_without_case_width_and_what_nobody_sees() -> None:
     assert folded(" Ｂｕｙ\u200b  it\u00a0NOW\n") == "buy it now"
+    for (
+        unseen
+    ) in "\u0305\u0332\u0333\u0488\u0489\u1ab0\u1aff\u1dc0\u1dff\ufe20\ufe2f\U0001bca0\U00013430\U0001343f\U00016fe4":
+        assert folded(f"b{unseen}uy") == "buy", ascii(unseen)
     assert folded("İé") == "i̇é"
     assert folded("e\u0301") == "é"
 
@@ -160,6 +169,8 @@ async def test_emoji_alone_are_not_all_the_same(conn: Any) -> None:
     for one, other, same in (
         ("👍", "😀", False), ("!!!", "???", False), ("КУПИ Слона", "купи слона.", True), ("ﬁne", "FINE", True),
         ("潮の番人。", "潮の番人", True), ("a1", "a2", False), ("b\u200buy now", "BUY NOW!", True),
+        *((f"b{unseen}uy", "buy", True) for unseen in UNSEEN), ("e\u034f\u0301", "é", True), ("ｱ｡", "ア", True),
+        ("\U000e0100", "\U000e0101", False),
     ):  # fmt: skip
         assert await conn.fetchval(alike, one, other) is same, (one, other)
 

@@ -91,6 +91,8 @@ async def test_the_queue_says_what_a_moderator_needs_to_know(conn: Any) -> None:
 PLANS = {
     "queue": moderation_lists.compose_queue(None, None, Place(BEGINNING, 1), 20),
     "queue of reviews": moderation_lists.compose_queue("review", "links", None, 20),
+    "what is rare in the queue": moderation_lists.compose_queue("comment", "words", None, 20),
+    "what is common in the queue": moderation_lists.compose_queue("comment", "links", None, 20),
     "decisions": moderation_lists.compose_decisions(DecisionsWanted(), 10**9, 20),
     "of a kind": moderation_lists.compose_decisions(DecisionsWanted(kind="review"), None, 20),
     "of a thing": moderation_lists.compose_decisions(DecisionsWanted(kind="comment", target_id=7), None, 20),
@@ -102,8 +104,9 @@ PLANS = {
 async def test_each_list_reads_along_an_index(conn: Any) -> None:
     (author,) = await make_users(conn, 1, "user")
     await conn.execute(
-        """insert into comments (release_id, user_id, text, created_at, queued_at)
-           select 3, $1, 'x' || n, now(), case when n % 10 = 0 then now() - interval '1 s' * n end
+        """insert into comments (release_id, user_id, text, created_at, queued_at, held_for)
+           select 3, $1, 'x' || n, now(), case when n % 2 = 0 then now() - interval '1 s' * n end,
+                  case when n % 2 = 0 then array[case when n <= 10 then 'words' else 'links' end] else '{}' end
            from generate_series(1, 5000) n""",
         author,
     )

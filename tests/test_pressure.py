@@ -30,6 +30,7 @@ from server.rules.pressure import (
     Standing,
     cache_budget,
     decide,
+    mean_lag,
 )  # fmt: skip
 
 LIMIT = 400 * MIB
@@ -79,12 +80,31 @@ def test_a_level_falls_step_by_step_and_only_when_things_are_clearly_better() ->
 
 def test_shedding_on_account_of_a_late_loop_is_over_within_five_seconds_of_the_lag() -> None:
     held, now = decide(Standing(), reading(lag=2.0), 0.0), 100.0
-    # The mean of a lag of two seconds, second by second after it ended (see `_beat`).
-    for lag in (0.7, 0.25, 0.09, 0.03):
+    # The mean of a lag that stood, second by second after it ended: ten timers each.
+    mean = 0.0
+    for _ in range(100):
+        mean = mean_lag(mean, 60.0, 60.1)
+    for _ in range(4):
+        for _ in range(10):
+            mean = mean_lag(mean, 0.0, 0.1)
+        lag = mean
         held = decide(held, reading(lag=lag), now)
         now += 1.0
     assert held.level < SHED
     assert HOLD * 2 <= 5
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0, 600.0])
+def test_one_long_halt_refuses_nobody_and_a_lag_that_stands_does(seconds: float) -> None:
+    mean = mean_lag(0.0, seconds, seconds + 0.1)
+    assert decide(Standing(), reading(lag=mean), 1.0).level < SHED
+    for _ in range(10):
+        mean = mean_lag(mean, 0.0, 0.1)
+    # Gone a second later.
+    assert decide(Standing(), reading(lag=mean), 2.0).level == CALM
+    for _ in range(4):
+        mean = mean_lag(mean, seconds, seconds + 0.1)
+    assert decide(Standing(), reading(lag=mean), 3.0).level == SHED
 
 
 def test_the_cache_halves_to_its_floor_and_doubles_back() -> None:

@@ -222,8 +222,12 @@ async def test_everybody_has_one_vote_and_none_for_themselves(conn: Any, dsn: st
     with pytest.raises(Unauthenticated):
         await reviews.vote(conn, 10**9, review_id)
     # What has changed nothing makes no page stale.
-    assert [await reviews.vote(conn, others[4], review_id), await reviews.unvote(conn, others[0], review_id)] == [None] * 2
-    assert [await reviews.unvote(conn, others[4], review_id), await reviews.vote(conn, others[4], review_id)] == [release] * 2
+    assert [await reviews.vote(conn, others[4], review_id), await reviews.unvote(conn, others[0], review_id)] == [
+        None
+    ] * 2
+    assert [await reviews.unvote(conn, others[4], review_id), await reviews.vote(conn, others[4], review_id)] == [
+        release
+    ] * 2
     shown = {
         viewer: json.loads((await listed(conn, release, viewer=viewer)).rows[0].review)["is_helpful"]
         for viewer in others

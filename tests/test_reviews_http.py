@@ -162,7 +162,9 @@ async def test_a_post_sent_again_with_its_key_has_no_second_effect(site: Running
     assert await sql(site, "select count(*) from reviews where user_id = $1", who.id) == 1
 
 
-async def test_a_review_is_changed_by_its_author_alone_and_deleted_by_nobody_without_a_say(site: Running, release: int) -> None:
+async def test_a_review_is_changed_by_its_author_alone_and_deleted_by_nobody_without_a_say(
+    site: Running, release: int
+) -> None:
     who, other, moderator = await person(site), await person(site), await person(site, role="moderator")
     made = await write(site, who, release, 2)
     where = f"/api/v1/reviews/{made['id']}"
@@ -206,10 +208,16 @@ async def test_a_helpful_vote_counts_once_and_never_on_ones_own(site: Running, r
     assert [seen[voter.id]["is_helpful"] for voter in (one, two, who)] == [True, True, False]
     # Visitors, too, see each of them at once.
     shown = f"/api/v1/reviews/{made['id']}"
-    assert [(await read(site, path(release)))["results"][0]["helpful_count"], (await read(site, shown))["helpful_count"]] == [2, 2]
+    assert [
+        (await read(site, path(release)))["results"][0]["helpful_count"],
+        (await read(site, shown))["helpful_count"],
+    ] == [2, 2]
     assert [await status(site, "DELETE", where, voter) for voter in (one, one, who)] == [204, 204, 403]
     assert (await read(site, shown, one))["helpful_count"] == 1
-    assert [(await read(site, path(release)))["results"][0]["helpful_count"], (await read(site, shown))["helpful_count"]] == [1, 1]
+    assert [
+        (await read(site, path(release)))["results"][0]["helpful_count"],
+        (await read(site, shown))["helpful_count"],
+    ] == [1, 1]
     assert await status(site, "PUT", where, two) == 204
     with queries_seen() as seen:
         await read(site, path(release))

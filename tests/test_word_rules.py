@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +15,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from server.bodies import word_rules as bodies
 from server.keys import DATABASE, WORDS
 from server.rules.words import Action, Kind, Rule, Words, comparable
 from server.schemas.word_rules import DryRunResult, WordRule, WordRulePage
+from sql.word_rules import Said
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, shared_site
 from tests.people import Person, person, restore_quotas, sql
@@ -42,7 +46,10 @@ def meets(pattern: str, kind: Kind, text: str) -> bool:
     [
         ("spam", "word", "This is SPAM!", True),
         ("spam", "word", "spam", True),
-        ("spam", "word", "antispam, spammer, spam_", False),
+        ("spam", "word", "antispam, spammer, spam1", False),
+        ("spam", "word", "_spam_", True),
+        ("spam_word", "word", "a spam_word!", True),
+        ("spam", "word", "s\u0305p\u0332a\u0489m\u1ab0", True),
         ("spam", "phrase", "antispammer", True),
         ("spam", "word", "s\u200bp\u00ada\u2060m", True),
         ("spam", "word", "ｓｐａｍ", True),
@@ -236,6 +243,8 @@ async def test_rules_are_listed_the_newest_first_and_there_is_one_of_each(site: 
         ({"pattern": "x", "kind": "word", "action": "hold"}, "/pattern"),
         ({"pattern": "\u200b\u200b\u200b", "kind": "word", "action": "hold"}, "/pattern"),
         ({"pattern": "a\x00b", "kind": "word", "action": "hold"}, "/pattern"),
+        ({"pattern": "ab" + "\u0315\u0300" * 16, "kind": "word", "action": "hold"}, "/pattern"),
+        ({"pattern": "fine", "kind": "word", "action": "hold", "note": "a" + "\u0301\u0315" * 16}, "/note"),
         ({"pattern": "x" * 201, "kind": "word", "action": "hold"}, "/pattern"),
         ({"pattern": "fine", "kind": "regex", "action": "hold"}, "/kind"),
         ({"pattern": "fine", "kind": "word", "action": "shout"}, "/action"),
@@ -268,6 +277,52 @@ async def test_a_rule_is_tried_on_the_last_thousand_comments_and_nothing_happens
     assert await refused(site, "POST", f"{RULES}/dry-run", moderator, {"pattern": "a", "kind": "word"}, 422) == [
         "/pattern"
     ]
+
+
+@on_site
+async def test_rules_are_tried_one_after_another_and_in_slices(
+    site: Running, moderator: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = await person(site)
+    await sql(
+        site,
+        """insert into comments (release_id, user_id, text, counted, listed, announced, created_at)
+           select 12, $1, repeat('A long story. ', 60) || n, true, true, true,
+                  now() + interval '5 s'
+           from generate_series(1, 60) n""",
+        author.id,
+    )
+    look, busy, most, sizes = bodies._met, 0, 0, list[int]()
+
+    def watched(words: Words, said: Sequence[Said]) -> list[int]:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        sizes.append(sum(len(one.text) for one in said))
+        # Time for others to come in between, if they may.
+        Event().wait(0.005)
+        found = look(words, said)
+        busy -= 1
+        return found
+
+    monkeypatch.setattr(bodies, "_met", watched)
+    body = {"pattern": "long story", "kind": "phrase"}
+    found = await asyncio.gather(*(call(site, "POST", f"{RULES}/dry-run", moderator, body) for _ in range(4)))
+    assert {one["matches"] for one in found} == {60}
+    assert most == 1
+    assert len(sizes) >= 4 * 5
+    assert max(sizes) <= bodies.SLICE
+
+
+@on_site
+async def test_waiting_for_others_trials_has_an_end(
+    site: Running, moderator: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
+    body = {"pattern": "whatever", "kind": "word"}
+    async with site.app[WORDS].trial:
+        assert await refused(site, "POST", f"{RULES}/dry-run", moderator, body, 503) == []
+    await call(site, "POST", f"{RULES}/dry-run", moderator, body)
 
 
 @on_site

@@ -16,12 +16,14 @@ ROOT = Path("/")
 NO_LIMIT = 2**60
 # A tree deeper than this is none.
 DEEPEST = 64
+# Of the cache of files that are read again and again so much counts as used: to read them anew each time is slow.
+HOT_PERCENT = 10
 ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What may be used and what is, in bytes: the cache of files that nobody needs at the moment does not count."""
+    """What may be used and what is, in bytes: the cache of files counts as far as it is not easily given back."""
 
     limit: int
     used: int
@@ -84,13 +86,21 @@ class Cgroup:
         return min((limit for limit in limits if limit is not None), default=None)
 
     def _used(self, group: Path) -> int | None:
-        usage, idle = _FILES[self._version]
+        usage, idle, busy = _FILES[self._version]
         used = _number(group / usage)
-        return None if used is None else max(0, used - (_field(group / "memory.stat", idle) or 0))
+        if used is None:
+            return None
+        stat = _fields(group / "memory.stat")
+        # The kernel drops what is read often as well before it kills anybody; the hottest part would be missed.
+        return max(0, used - stat.get(idle, 0) - stat.get(busy, 0) * (100 - HOT_PERCENT) // 100)
 
 
-# By version: the file that says what is used, and the field of `memory.stat` with files nobody needs at the moment.
-_FILES = {1: ("memory.usage_in_bytes", "total_inactive_file"), 2: ("memory.current", "inactive_file")}
+# By version: the file that says what is used, and the fields of `memory.stat` with the cache of files: what nobody
+# needs at the moment, and what is read again and again. Shared memory is in neither.
+_FILES = {
+    1: ("memory.usage_in_bytes", "total_inactive_file", "total_active_file"),
+    2: ("memory.current", "inactive_file", "active_file"),
+}
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
@@ -182,12 +192,18 @@ def _number(path: Path) -> int | None:
 
 
 def _field(path: Path, name: str) -> int | None:
+    return _fields(path).get(name)
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The numbers of a file by their names; of one that stands there twice, the first."""
+    found: dict[str, int] = {}
     for line in _lines(path):
         key, _, value = line.replace("\t", " ").partition(" ")
         number = value.split()
-        if key == name and number and number[0].isascii() and number[0].isdigit():
-            return int(number[0])
-    return None
+        if number and number[0].isascii() and number[0].isdigit():
+            found.setdefault(key, int(number[0]))
+    return found
 
 
 def _bounded(number: int | None) -> int | None:

@@ -30,6 +30,7 @@ from server.http.protocol import Server
 from server.keys import CONNECTIONS, EDGE, METRICS
 from server.logs import LogWriter, RequestLog, set_up
 from server.metrics import Metrics
+from server.rules.pressure import mean_lag
 from server.settings import Settings
 from server.systemd import Notifier, listening_sockets, watchdog_interval
 from sql.migrate import migrate
@@ -219,9 +220,7 @@ class _Server:
             now = perf_counter()
             metrics.loop_lag = max(0.0, now - before - LAG_PERIOD)
             metrics.loop_lag_max = max(metrics.loop_lag_max, metrics.loop_lag)
-            # One long halt (a machine that was suspended) says less than many short ones.
-            weight = min(0.25, now - before)
-            metrics.loop_lag_mean += (metrics.loop_lag - metrics.loop_lag_mean) * weight
+            metrics.loop_lag_mean = mean_lag(metrics.loop_lag_mean, metrics.loop_lag, now - before)
             if self._watchdog is not None and now - fed >= self._watchdog and metrics.loop_lag < LAG_LIMIT:
                 self._notifier.watchdog()
                 fed = now

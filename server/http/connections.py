@@ -7,8 +7,10 @@ connections there are, together and from one address.
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import socket
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,11 +31,16 @@ KEPT_FILES = 256
 WANTED_FILES = 65_536
 # From one address, where it is a client's own: as many as a large office needs, never so many as to shut out others.
 ADDRESS_SHARE, FEWEST_OF_ADDRESS = 16, 64
+# Beyond the most there is room for so many of this machine, and where everybody else is shut out its operator gets in.
+# Behind a proxy of this machine all are: it must stay few.
+KEPT_FOR_LOOPBACK = 16
 # Kept by the kernel for a client that does not read; the kernel doubles it. Half a megabyte is 5 MB/s at 100 ms.
 SEND_BUFFER = 256 * 1024
 # A peer that has gone without a word: asked after a minute of silence, given up soon after; and how long what was sent
 # may stay unconfirmed, in milliseconds.
 IDLE, ASK_AGAIN, ASK_AT_MOST, UNCONFIRMED = 60, 15, 4, 60_000
+# Where Linux's `struct tcp_info` has `tcpi_bytes_acked` (since 4.1; what it grows by is appended).
+ACKNOWLEDGED, ACKNOWLEDGED_AT = struct.Struct("=Q"), 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Bounds:
     of_address: int = 0
     # Addresses of this machine are not counted: there are proxies, tests and operators.
     counts_loopback: bool = False
+    kept_for_loopback: int = KEPT_FOR_LOOPBACK
     # A head has to be complete so soon after its first byte, in seconds, and in so many bytes.
     head_patience: float = 10.0
     largest_head: int = 32_768
@@ -84,6 +92,22 @@ def set_up(listening: socket.socket) -> None:
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED)
 
 
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """The address at the other end; empty where that has none."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def acknowledged(transport: asyncio.BaseTransport) -> int:
+    """How many bytes the other end has confirmed since it connected; 0 where the system does not say."""
+    try:
+        sock = transport.get_extra_info("socket")
+        found = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKNOWLEDGED_AT + ACKNOWLEDGED.size)
+        return int(ACKNOWLEDGED.unpack_from(found, ACKNOWLEDGED_AT)[0])
+    except (OSError, AttributeError, struct.error):
+        return 0
+
+
 class Connections:
     """All connections of this process: who is let in, and counters since the start."""
 
@@ -97,12 +121,16 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for anybody."""
+        """Whether there is no room for anybody from elsewhere."""
         return self.open >= self.bounds.most
+
+    def full_for(self, address: str) -> bool:
+        """Whether there is no room for somebody from there."""
+        return self.open >= self.bounds.most + (self.bounds.kept_for_loopback if _is_loopback(address) else 0)
 
     def admit(self, address: str) -> tuple[int | None, str]:
         """Count it in. What to give back to `leave`, and why it is refused: then it was not counted."""
-        if self.full:
+        if self.full_for(address):
             self.refused[FULL] += 1
             return None, FULL
         key = self._key(address)
@@ -126,6 +154,10 @@ class Connections:
     def _key(self, address: str) -> int | None:
         if not self.bounds.of_address or not address:
             return None
-        if not self.bounds.counts_loopback and address.startswith(("127.", "::1", "::ffff:127.")):
+        if not self.bounds.counts_loopback and _is_loopback(address):
             return None
         return address_key(address)
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.startswith(("127.", "::ffff:127."))

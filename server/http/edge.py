@@ -33,7 +33,7 @@ from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Metrics, RouteStats
 from server.rules.limits import Charge, Limit, address_key, user_key
-from server.rules.load import kind_of
+from server.rules.load import Kind, kind_of
 from server.shared_meter import SharedMeter
 
 log = logging.getLogger("yojohan.http")
@@ -313,8 +313,10 @@ class Edge:
         """Find out who asks, and charge them. Whether a token that does not count matters is for the route to say."""
         request[ADDRESS] = self._clients.of(request)
         header = request.headers.get("Authorization")
+        # Nothing is looked up, and so waited for, where only the process is asked whether it turns.
+        known = PRINCIPAL in request or request[PLACE].kind is Kind.LIVE
         # Another scheme is another's business: a proxy's password in front of us, say.
-        if header is not None and PRINCIPAL not in request and header[:7].lower() == "bearer ":
+        if header is not None and not known and header[:7].lower() == "bearer ":
             try:
                 request[PRINCIPAL] = await self._identities.of(header)
             except YojohanError as error:

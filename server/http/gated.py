@@ -14,6 +14,8 @@ from multidict import CIMultiDict
 from server.errors import Overloaded
 from server.gate import Gate, Place
 from server.http import problems
+from server.http.guard import ADDRESS
+from server.rules.limits import address_key
 from server.rules.load import Kind
 
 PLACE = web.RequestKey("place", Place)
@@ -21,6 +23,7 @@ PLACE = web.RequestKey("place", Place)
 MOST_LINES = 10
 # Seconds, in turn: whoever is turned away together should not come back together.
 RETRY_AFTER = (1, 2, 3)
+OF_THIS_MACHINE = ("127.", "::1", "::ffff:127.")
 
 
 async def queued(gate: Gate, request: web.Request, kind: Kind, *, anonymous: bool) -> Place | None:
@@ -39,6 +42,12 @@ async def queued(gate: Gate, request: web.Request, kind: Kind, *, anonymous: boo
         protocol.lost = before
 
 
+def owner(request: web.BaseRequest) -> int | None:
+    """Whose request it is, by address; None where it cannot be seen: behind a proxy here that is not trusted."""
+    address = request.get(ADDRESS, "")
+    return None if not address or address.startswith(OF_THIS_MACHINE) else address_key(address)
+
+
 @asynccontextmanager
 async def apart(request: web.BaseRequest, yard: str) -> AsyncIterator[None]:
     """Wait for something other than this server without keeping a slot; Overloaded if too many do."""
@@ -46,6 +55,7 @@ async def apart(request: web.BaseRequest, yard: str) -> AsyncIterator[None]:
     if place is None:
         yield
         return
+    place.owner = owner(request)
     async with place.gate.apart(place, yard):
         yield
 

@@ -23,7 +23,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from server.errors import BadRequest, Overloaded, TooManyRequests, YojohanError
 from server.http import problems
-from server.http.connections import ADDRESS, FULL, LARGE_HEAD, SLOW_HEAD, SLOW_READER, Connections
+from server.http.connections import (
+    ADDRESS, FULL, LARGE_HEAD, SLOW_HEAD, SLOW_READER, Connections, acknowledged, peer_address,
+)  # fmt: skip
 from server.http.edge import Edge
 from server.http.parse import RequestTimeout
 
@@ -55,7 +57,7 @@ class Protocol(RequestHandler):
     """One connection. What the parser refuses is answered as a problem document, counted, and the connection closed."""
 
     __slots__ = (
-        "_address_key", "_admitted", "_body", "_finished", "_head_bytes", "_head_since", "_left", "_moved", "_over",
+        "_acknowledged", "_address_key", "_admitted", "_body", "_finished", "_head_bytes", "_head_since", "_left", "_moved", "_over",
         "_stuck_since", "connections", "edge", "lost",
     )  # fmt: skip
     edge: Edge
@@ -76,14 +78,14 @@ class Protocol(RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._head_since = 0.0
         self._head_bytes = 0
-        # An answer nobody takes: since when, how much was left of it when somebody looked, what has gone meanwhile.
+        # An answer nobody takes: since when, how much was left of it when somebody looked, what has gone meanwhile, and
+        # what the client had confirmed before.
         self._stuck_since = 0.0
-        self._left = self._moved = 0
+        self._left = self._moved = self._acknowledged = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in, or turn it away before it costs anything."""
-        peer = transport.get_extra_info("peername")
-        self._address_key, refused = self.connections.admit(str(peer[0]) if isinstance(peer, tuple) else "")
+        self._address_key, refused = self.connections.admit(peer_address(transport))
         if refused:
             self._over = True
             turn_away(transport, TURNED_AWAY[refused])
@@ -186,14 +188,25 @@ class Protocol(RequestHandler):
             self._stuck_since = 0.0
         elif not self._stuck_since:
             self._stuck_since, self._left, self._moved = now, waiting, 0
+            self._acknowledged = acknowledged(transport)
         else:
             self._moved += max(0, self._left - waiting)
             self._left = waiting
             if now - self._stuck_since >= bounds.read_patience:
-                if self._moved < bounds.slowest_reader * bounds.read_patience:
-                    self.connections.refused[SLOW_READER] += 1
-                    transport.abort()
-                self._stuck_since, self._moved = now, 0
+                self._judge_reader(now, transport)
+
+    def _judge_reader(self, now: float, transport: asyncio.WriteTransport) -> None:
+        """Cut the client off unless it took enough of its answer while it was waited for.
+
+        The kernel takes what is left from us in lumps of a hundred kilobytes and more, and the answer's writer refills it
+        at once: who reads slowly looks here like who does not read. What the client has confirmed is exact.
+        """
+        bounds, before = self.connections.bounds, self._acknowledged
+        self._acknowledged = acknowledged(transport)
+        if max(self._moved, self._acknowledged - before) < bounds.slowest_reader * bounds.read_patience:
+            self.connections.refused[SLOW_READER] += 1
+            transport.abort()
+        self._stuck_since, self._moved = now, 0
 
     @property
     def state(self) -> str:
@@ -222,16 +235,30 @@ class Protocol(RequestHandler):
 
 
 class Surplus(asyncio.Protocol):
-    """A connection for which there is no room: told so and closed, without anything of aiohttp's."""
+    """A connection for which there is no room: told so and closed, without anything of aiohttp's.
+
+    Whose it is nobody knows before it is made. If room is kept for that one, it becomes a usual one.
+    """
+
+    def __init__(self, connections: Connections, usual: Callable[[], Protocol]) -> None:
+        self._connections = connections
+        self._usual = usual
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say it and go."""
-        turn_away(transport, TURNED_AWAY[FULL])
+        if self._connections.full_for(peer_address(transport)):
+            self._connections.refused[FULL] += 1
+            turn_away(transport, TURNED_AWAY[FULL])
+            return
+        usual = self._usual()
+        transport.set_protocol(usual)
+        usual.connection_made(transport)
 
 
 def turn_away(transport: asyncio.BaseTransport, error: YojohanError) -> None:
     """Answer an unread request with this, and close."""
-    assert isinstance(transport, asyncio.WriteTransport)
+    # uvloop's transports are of no class of asyncio's.
+    writing = cast("asyncio.WriteTransport", transport)
     request_id = f"{random.getrandbits(128):032x}"
     answer = problems.response(error, "", request_id)
     body = answer.body
@@ -239,8 +266,8 @@ def turn_away(transport: asyncio.BaseTransport, error: YojohanError) -> None:
     own = {"Content-Length": str(len(body)), "Connection": "close", "X-Request-ID": request_id, "Server": "Yojohan"}
     headers = {**answer.headers, **own}
     lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", *map(": ".join, headers.items()), "", ""]
-    transport.write("\r\n".join(lines).encode("ascii") + body)
-    transport.close()
+    writing.write("\r\n".join(lines).encode("ascii") + body)
+    writing.close()
 
 
 def _nobody() -> None:
@@ -268,9 +295,9 @@ class Server(web.Server):
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override]
         """The protocol factory of the listening socket. Where there is no room it needs nothing of aiohttp's."""
-        if self.bounded.full:
-            self.bounded.refused[FULL] += 1
-            return Surplus()
+        return Surplus(self.bounded, self._usual) if self.bounded.full else self._usual()
+
+    def _usual(self) -> Protocol:
         protocol = Protocol(self, loop=self._loop, **self._kwargs)
         protocol.begin(self.edge, self.bounded)
         return protocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -20,6 +21,9 @@ class Kind(IntEnum):
     BULK = 3
     PAGES = 4
     VIEWS = 5
+    METRICS = 6
+    # Whether the process turns: nothing is waited for, so nothing is counted.
+    LIVE = 7
 
     @property
     def label(self) -> str:
@@ -31,11 +35,25 @@ WAITING = (Kind.RETURNING, Kind.VITAL, Kind.NORMAL, Kind.BULK)
 # This one and those after it take no slot.
 OUTSIDE = Kind.PAGES
 
-# For operators: a server that is busy must still say so.
-PAGES = frozenset({"/health", "/health/live", "/health/ready", "/live", "/ready", "/metrics"})
-# By what follows the API's prefix. Who signs in, or is asked for who they are, comes first.
-HEADS = {"auth": Kind.VITAL, "analytics": Kind.BULK, "feeds": Kind.BULK, "search": Kind.BULK}
+# For operators: a server that is busy must still say so. What asks the database must not stand in the way of the rest.
+PAGES = {
+    "/health": Kind.PAGES, "/health/ready": Kind.PAGES, "/ready": Kind.PAGES, "/metrics": Kind.METRICS,
+    "/health/live": Kind.LIVE, "/live": Kind.LIVE,
+}  # fmt: skip
+# By what follows the API's prefix. Who signs in, or is asked for who they are, comes first: these and no others, or
+# whatever is below /auth would be a way past everybody.
+VITAL = {
+    "GET": frozenset({"auth/me", "auth/sessions", "auth/tokens", "auth/tokens/{id}"}),
+    "POST": frozenset({
+        "auth/login", "auth/logout", "auth/password/change", "auth/password/forgot", "auth/password/reset",
+        "auth/refresh", "auth/register", "auth/tokens", "auth/verify", "auth/verify/resend",
+    }),
+    "DELETE": frozenset({"auth/sessions", "auth/sessions/{id}", "auth/tokens/{id}"}),
+}  # fmt: skip
+VITAL["HEAD"] = VITAL["GET"]
+ID = re.compile(r"(?<=/)[0-9a-fA-F-]{36}$")
 # Searching, and whatever takes or gives much at once.
+HEADS = frozenset({"analytics", "feeds", "search"})
 BULK = frozenset({
     "admin/analytics", "admin/audit", "admin/batch", "admin/import", "admin/moderation/bulk", "profile/export",
     "profile/import", "profile/sync", "releases/random",
@@ -55,14 +73,14 @@ def kind_of(method: str, target: str) -> Kind:
 def _kind_of(method: str, target: str) -> Kind:
     path, _, query = target.partition("?")
     if not path.startswith(API):
-        return Kind.PAGES if path.rstrip("/") in PAGES else Kind.NORMAL
+        return PAGES.get(path.rstrip("/"), Kind.NORMAL)
     rest = path[len(API) :].rstrip("/")
     head, _, tail = rest.partition("/")
     if method == "POST" and (rest == "views" or (head == "releases" and tail.endswith("/views"))):
         return Kind.VIEWS
-    if (kind := HEADS.get(head)) is not None:
-        return kind
-    if rest in BULK or (head == "users" and not tail and query):
+    if head == "auth":
+        return Kind.VITAL if ID.sub("{id}", rest) in VITAL.get(method, ()) else Kind.NORMAL
+    if head in HEADS or rest in BULK or (head == "users" and not tail and query):
         return Kind.BULK
     # Lists of up to five hundred at once, as opposed to `…/{id}`.
     if method not in ("GET", "HEAD") and head == "profile":
@@ -82,7 +100,8 @@ class Sizes:
     floor: int
     ceiling: int
     queue: int
-    # Requests whose body is still on its way, that wait for an operation, for the commit of views, operators' pages.
+    # Requests whose body is still on its way, that wait for an operation, for the commit of views, operators' pages
+    # (metrics likewise, apart from the others).
     bodies: int
     waits: int
     views: int
@@ -128,6 +147,8 @@ def patience(kind: Kind, standing_for: float) -> float:
 
 # One turn in four belongs to normal requests and one in sixteen to bulk: nobody starves behind whoever comes first.
 NORMAL_TURN, BULK_TURN = 4, 16
+# What a class keeps of the queue whoever else comes: as much as of the turns, or turns would find nobody.
+QUEUE_PARTS = {Kind.NORMAL: NORMAL_TURN, Kind.BULK: BULK_TURN}
 # Bulk work may have three quarters of the slots: what takes long must not take them all.
 BULK_SHARE = 0.75
 
@@ -139,3 +160,23 @@ def order(turn: int) -> tuple[Kind, ...]:
     if turn % NORMAL_TURN == NORMAL_TURN - 1:
         return (Kind.RETURNING, Kind.NORMAL, Kind.VITAL, Kind.BULK)
     return WAITING
+
+
+def kept(kind: Kind, room: int) -> int:
+    """How many places of a queue with so much room nobody takes from this class."""
+    part = QUEUE_PARTS.get(kind)
+    return room // part if part else 0
+
+
+# Of those whose bodies are on their way one address may be so many, and so many places are for signing in only.
+ADDRESS_PART, FEWEST_OF_ADDRESS, VITAL_PART = 8, 4, 4
+
+
+def of_address(most: int) -> int:
+    """How many of so many places one address may have."""
+    return max(FEWEST_OF_ADDRESS, most // ADDRESS_PART)
+
+
+def open_to(kind: Kind, most: int) -> int:
+    """How many of so many places may be taken when one of this class still gets in."""
+    return most if kind <= Kind.VITAL else most - most // VITAL_PART

@@ -28,6 +28,11 @@ RELIEF = 1.25
 # The lag, averaged over a second or so, from which background work waits, and from which visitors do. Leaving: half.
 LAGS = ((SHED, 1.0), (PAUSE, 0.25))
 LAG_RELIEF = 0.5
+# A timer that comes later than this is taken to be so late: one long halt (a machine that was suspended, a disk that
+# hung) is over when it is seen, and refusing visitors then helps nobody. It must stay above the last mark.
+LATEST = 2.0
+# What one observation adds to the mean at most.
+HEAVIEST = 0.25
 # Seconds a level is held at least before it falls by one.
 HOLD = 2.0
 # The cache never shrinks below this, unless it is meant to be smaller; and how long it stays before it grows again.
@@ -83,6 +88,11 @@ def decide(standing: Standing, reading: Reading, now: float) -> Standing:
         _settle(standing.memory, _memory(reading, 1.0), _memory(reading, RELIEF), now),
         _settle(standing.lag, _lag(reading.lag, 1.0), _lag(reading.lag, LAG_RELIEF), now),
     )
+
+
+def mean_lag(mean: float, lag: float, seconds: float) -> float:
+    """The lag averaged over a second or so, after one more timer that came so late, so long after the one before."""
+    return mean + (min(lag, LATEST) - mean) * min(HEAVIEST, seconds)
 
 
 def cache_budget(full: int, budget: int, level: int) -> int:

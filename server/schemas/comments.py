@@ -68,7 +68,7 @@ class NewComment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         AnyId | None,
         Meta(
             description="The episode it is about: whoever has not come so far does not get its text. A reply is about"
-            " the episode of what it answers unless it says otherwise."
+            " the episode of what it answers; another has to be a later one, else it is that."
         ),
     ] = None
     spoiler: Annotated[bool, Meta(description="For clients: it gives something away.")] = False

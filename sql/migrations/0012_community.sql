@@ -47,6 +47,8 @@ create index comments_of_episode on comments (episode_id, id) where listed and p
 create index comments_replies on comments (parent_id, id) where listed and parent_id is not null;
 create index comments_by_user on comments (user_id, created_at, id);
 create index comments_queue on comments (queued_at, id) where queued_at is not null;
+-- for what is rare in a long queue
+create index comments_held on comments using gin (held_for) with (fastupdate = off) where queued_at is not null;
 
 create table reviews (
     id bigint generated always as identity primary key,
@@ -73,6 +75,7 @@ create index reviews_newest_of on reviews (release_id, id) where counted;
 create index reviews_helpful_of on reviews (release_id, helpful, id) where counted;
 create index reviews_rating_of on reviews (release_id, rating, id) where counted;
 create index reviews_queue on reviews (queued_at, id) where queued_at is not null;
+create index reviews_held on reviews using gin (held_for) with (fastupdate = off) where queued_at is not null;
 
 create table helpful_votes (
     review_id bigint not null references reviews (id) on delete cascade,
@@ -95,6 +98,7 @@ create table reports (
 );
 create index reports_by_user on reports (user_id, created_at);
 create index reports_closed on reports (closed_at) where closed_at is not null;
+create index reports_open on reports (created_at) where closed_at is null;
 
 -- Every change of a state, by a moderator or by a rule (then nobody). `undoing`: part of taking everything of one user away.
 create table moderation_decisions (

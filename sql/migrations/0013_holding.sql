@@ -8,12 +8,23 @@ declare
     sign text;
 begin
     if octet_length(said) > length(said) then
+        foreach sign in array array[
+            U&'\00ad', U&'\034f', U&'\061c', U&'\115f', U&'\1160', U&'\180e', U&'\200b', U&'\200c', U&'\200d', U&'\200e',
+            U&'\200f', U&'\2060', U&'\2061', U&'\2062', U&'\2063', U&'\2064', U&'\2800', U&'\3164', U&'\fe0e', U&'\fe0f',
+            U&'\feff', U&'\ffa0'
+        ] loop
+            bare := replace(bare, sign, '');
+        end loop;
+        -- Tags (U+E0000 to U+E007F), a language nobody sees: two beginnings of their bytes tell whether there are any.
+        if position('\xf3a080'::bytea in convert_to(bare, 'UTF8')) > 0
+            or position('\xf3a081'::bytea in convert_to(bare, 'UTF8')) > 0
+        then
+            bare := regexp_replace(bare, '[\U000e0000-\U000e007f]', '', 'g');
+        end if;
         if bare is not nfkc normalized then
             bare := lower(normalize(bare, nfkc));
         end if;
-        foreach sign in array array[
-            U&'\00ad', U&'\200b', U&'\200c', U&'\200d', U&'\2060', U&'\3000', U&'\3001', U&'\3002', U&'\fe0f', U&'\feff'
-        ] loop
+        foreach sign in array array[U&'\3000', U&'\3001', U&'\3002'] loop
             bare := replace(bare, sign, '');
         end loop;
     end if;

@@ -148,6 +148,7 @@ declare
     username text;
     above comments;
     ordinal numeric;
+    above_ordinal numeric;
     reasons text[];
     made comments;
 begin
@@ -206,9 +207,14 @@ begin
             outcome := 'episode';
             return;
         end if;
-    elsif above.episode_id is not null then
-        episode := above.episode_id;
-        select e.ordinal into ordinal from episodes e where e.id = episode;
+    end if;
+    if above.episode_id is not null then
+        select e.ordinal into above_ordinal from episodes e where e.id = above.episode_id;
+        -- An answer tells of what it answers: it is for whoever has come as far as that.
+        if episode is null or above_ordinal > ordinal then
+            episode := above.episode_id;
+            ordinal := above_ordinal;
+        end if;
     end if;
     if reasons = '{}' then
         update release_talk t set comments = t.comments + 1, threads = t.threads + (parent is null)::integer
