@@ -100,15 +100,17 @@ def test_who_is_turned_away_is_told_why_and_nothing_is_logged(
     bounds: Bounds, status: int, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
-        async with serving(bounds) as site:
+        async with serving(bounds) as site, AsyncExitStack() as stack:
             _, kept = await asyncio.open_connection("127.0.0.1", site.port)
+            stack.callback(kept.close)
             await site.until(lambda held: held.open == 1)
             reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            # Or the loop would wait for it at the end.
+            stack.callback(writer.close)
             found = await asyncio.wait_for(read_answer(reader), 5)
             assert found.status == status
             check_problem(status, found.headers, found.body)
             assert await asyncio.wait_for(reader.read(), 5) == b""
-            writer.close()
             assert (site.connections.refused[reason], site.connections.open) == (1, 1)
             kept.close()
             await site.until(lambda held: held.open == 0)
@@ -142,8 +144,8 @@ def test_a_full_server_keeps_a_few_places_for_its_own_machine(loop: Callable[[],
 def test_who_reads_slowly_is_served_and_who_stops_is_cut_off() -> None:
     async def test() -> None:
         bounds = Bounds(sweep=0.02, read_patience=0.5, slowest_reader=16_384)
-        async with serving(bounds) as site:
-            loop, client = asyncio.get_running_loop(), socket.socket()
+        async with serving(bounds) as site, AsyncExitStack() as stack:
+            loop, client = asyncio.get_running_loop(), stack.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
             client.setblocking(False)
             await loop.sock_connect(client, ("127.0.0.1", site.port))
@@ -158,6 +160,5 @@ def test_who_reads_slowly_is_served_and_who_stops_is_cut_off() -> None:
                 await asyncio.sleep(0.02)
             assert not site.connections.refused
             await site.until(lambda held: held.refused[SLOW_READER] == 1 and held.open == 0)
-            client.close()
 
     on_uvloop(test)

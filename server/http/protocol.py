@@ -24,7 +24,14 @@ from aiohttp.web_protocol import RequestHandler
 from server.errors import BadRequest, Overloaded, TooManyRequests, YojohanError
 from server.http import problems
 from server.http.connections import (
-    ADDRESS, FULL, LARGE_HEAD, SLOW_HEAD, SLOW_READER, Connections, acknowledged, peer_address,
+    ADDRESS,
+    FULL,
+    LARGE_HEAD,
+    SLOW_HEAD,
+    SLOW_READER,
+    Connections,
+    acknowledged,
+    peer_address,
 )  # fmt: skip
 from server.http.edge import Edge
 from server.http.parse import RequestTimeout
@@ -57,8 +64,8 @@ class Protocol(RequestHandler):
     """One connection. What the parser refuses is answered as a problem document, counted, and the connection closed."""
 
     __slots__ = (
-        "_acknowledged", "_address_key", "_admitted", "_body", "_finished", "_head_bytes", "_head_since", "_left", "_moved", "_over",
-        "_stuck_since", "connections", "edge", "lost",
+        "_acknowledged", "_address_key", "_admitted", "_body", "_finished", "_head_bytes", "_head_since", "_left",
+        "_moved", "_over", "_stuck_since", "connections", "edge", "lost",
     )  # fmt: skip
     edge: Edge
     connections: Connections
@@ -198,8 +205,8 @@ class Protocol(RequestHandler):
     def _judge_reader(self, now: float, transport: asyncio.WriteTransport) -> None:
         """Cut the client off unless it took enough of its answer while it was waited for.
 
-        The kernel takes what is left from us in lumps of a hundred kilobytes and more, and the answer's writer refills it
-        at once: who reads slowly looks here like who does not read. What the client has confirmed is exact.
+        The kernel takes what is left in lumps of a hundred kilobytes and more, and the answer's writer refills it at
+        once: who reads slowly looks here like who does not read. What the client has confirmed is exact.
         """
         bounds, before = self.connections.bounds, self._acknowledged
         self._acknowledged = acknowledged(transport)
