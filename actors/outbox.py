@@ -26,6 +26,10 @@ log = logging.getLogger("yojohan.outbox")
 EVENTS_A_PASS = 500
 # After so many passes the mailbox is looked into, for the end may be near.
 PASSES_A_LOOK = 20
+# Where so many commits have rung since the last look, the next one waits a while: each look costs a dozen round trips,
+# which whoever writes could have.
+BUSY = 20
+REST = 0.5
 # What waits beyond the fence passes it when some other transaction ends, which nobody tells us.
 LOOK_AGAIN = 0.05
 
@@ -36,19 +40,38 @@ class Wake:
 
 
 class Waker:
-    """Wakes one reader, only once until it has taken notice."""
+    """Wakes one reader, only once until it has taken notice, and not while it rests."""
 
     def __init__(self) -> None:
         self.ref: ActorRef[Wake] | None = None
         self.rung = False
+        # How often there was something since the reader looked last.
+        self.rings = 0
+        self._resting = False
 
     def __call__(self) -> None:
         """Takes no time and raises nothing: a reader that cannot be woken looks by itself."""
-        if self.rung or self.ref is None:
+        self.rings += 1
+        if self.rung or self._resting or self.ref is None:
             return
         with suppress(MailboxFull, ActorStopped):
             self.ref.tell(Wake())
             self.rung = True
+
+    def looking(self) -> int:
+        """The reader takes notice; how often there was something since it did last."""
+        rings, self.rings, self.rung = self.rings, 0, False
+        return rings
+
+    def rest(self, seconds: float) -> None:
+        """Leave the reader alone for a while, and wake it then if there was something."""
+        self._resting = True
+        asyncio.get_running_loop().call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self.rings:
+            self()
 
 
 class OutboxReader(BatchActor[Wake]):
@@ -80,8 +103,10 @@ class OutboxReader(BatchActor[Wake]):
 
     async def receive_batch(self, messages: Sequence[Wake]) -> Sequence[None]:
         """Look at what is new."""
-        self._waker.rung = False
+        rings = self._waker.looking()
         await self._look(ticking=False)
+        if rings >= BUSY:
+            self._waker.rest(REST)
         return [None] * len(messages)
 
     async def on_tick(self) -> None:
