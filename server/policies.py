@@ -23,7 +23,7 @@ def limits(settings: Settings) -> dict[str, Limit]:
         Limit("password-reset", 10, 3600, "address", "Passwords and addresses confirmed by mail, from one address."),
         Limit("password-reset-account", 3, 3600, "account", "Mails asked for to one e-mail address."),
         Limit("password-change", 5, 300, "client", "Changes of a password."),
-        Limit("user-search", 30, 60, "client", "Searches for people."),
+        Limit("search", 30, 60, "client", "Searches."),
         Limit("writes", 600, 60, "client", "Changes to one's own things."),
         Limit("exports", 3, 3600, "client", "Exports of one's own data."),
         Limit("imports", 10, 3600, "client", "Imports of lists."),

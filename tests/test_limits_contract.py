@@ -103,7 +103,7 @@ ASKS: dict[str, Ask] = {
         lambda _: {"current_password": PASSWORD, "new_password": PASSWORD + "!"},
         signed=True,
     ),
-    "user-search": Ask("GET", f"{API}/users?q=mira", 200),
+    "search": Ask("GET", f"{API}/users?q=mira", 200),
     "writes": Ask("DELETE", f"{API}/subscriptions/999999", 404, signed=True),
     "exports": Ask("POST", f"{API}/profile/export", 202, signed=True),
     "imports": Ask("POST", f"{API}/profile/import", 202, signed=True, form=list_file),

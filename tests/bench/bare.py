@@ -1,6 +1,7 @@
 """The limits the server is held against, as processes of their own: `python -m tests.bench.bare KIND …`.
 
-`get` answers the bytes of a file, `parse` parses the posted JSON and answers 202, `fetch` reads one row by its primary
+`get` answers the bytes of a file, `parse` parses the posted JSON and answers 202, `insert` parses it, commits it as one
+row over a pool of as many connections as the server has, and answers 201; `fetch` reads one row by its primary
 key over one held connection and prints reads per second.
 """
 
@@ -18,6 +19,8 @@ import orjson
 import uvloop
 from aiohttp import web
 from multidict import CIMultiDict
+
+from server.database import POOL_MAX
 
 ACCEPTED = b'{"accepted":1,"duplicates":0,"rejected":[]}'
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,6 +45,26 @@ def parsing() -> Handler:
         return web.Response(status=202, body=ACCEPTED, headers=headers)
 
     return handler
+
+
+async def keep_session(_: object) -> None:
+    """The pool need not reset what nobody changes."""
+
+
+async def insert(path: str, dsn: str, port: int) -> None:
+    """Serve a route that commits what is posted, one row a request."""
+    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=POOL_MAX, reset=keep_session)
+    await pool.execute("create table if not exists bare_rows (id bigint generated always as identity, said text)")
+    headers = CIMultiDict({"Content-Type": "application/json"})
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        said = orjson.loads(await request.read())["text"]
+        async with pool.acquire() as connection:
+            row = await connection.fetchval("insert into bare_rows (said) values ($1) returning id", said)
+        return web.Response(status=201, body=b'{"id":%d}' % row, headers=headers)
+
+    await serve("POST", path, handler, port)
+    await pool.close()
 
 
 async def serve(method: str, path: str, handler: Handler, port: int) -> None:
@@ -73,7 +96,7 @@ async def fetch(dsn: str, release_id: int, seconds: float) -> float:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="tests.bench.bare")
-    parser.add_argument("kind", choices=("get", "parse", "fetch"))
+    parser.add_argument("kind", choices=("get", "parse", "insert", "fetch"))
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--path", default="/")
     parser.add_argument("--body", type=Path)
@@ -92,6 +115,8 @@ def main() -> None:
         uvloop.run(serve("GET", chosen.path, handler, chosen.port))
     elif chosen.kind == "parse":
         uvloop.run(serve("POST", chosen.path, parsing(), chosen.port))
+    elif chosen.kind == "insert":
+        uvloop.run(insert(chosen.path, chosen.dsn, chosen.port))
     else:
         print(f"{uvloop.run(fetch(chosen.dsn, chosen.id, chosen.seconds)):.1f}")
 

@@ -66,14 +66,15 @@ class Bench:
 
     @contextmanager
     def bare(
-        self, kind: str, *, body: bytes = b"", content_type: str = "application/json", path: str
+        self, kind: str, *, body: bytes = b"", content_type: str = "application/json", path: str, dsn: str = ""
     ) -> Iterator[Running]:
-        """Run a bare handler (`get` answers `body`, `parse` parses what is posted) on the one route `path`."""
+        """Run a bare handler (`get` answers `body`, `parse` parses what is posted, `insert` commits it in `dsn`) on the
+        one route `path`."""
         port = free_port()
         source = self.root / f"bare.{port}.body"
         source.write_bytes(body)
         arguments = ("--port", str(port), "--path", path, "--body", str(source), "--content-type", content_type)
-        command = python("-m", "tests.bench.bare", kind, *arguments)
+        command = python("-m", "tests.bench.bare", kind, *arguments, "--dsn", dsn)
         log = self.root / "bare.log"
         with running(command, port=port, environment=clean_environment({}), log=log, ready=path.encode()) as handler:
             yield handler

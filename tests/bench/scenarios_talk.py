@@ -20,6 +20,7 @@ from tests.bench.processes import BenchError, Running
 from tests.bench.scenarios_people import OPEN
 from tests.bench.scenarios_read import RELEASE, compare
 
+ROWS = "/rows"
 COMMENTS, REPLIES = "/api/v1/releases/{}/comments", "/api/v1/comments/{}/replies"
 REVIEWS, HELPFUL = "/api/v1/releases/{}/reviews", "/api/v1/reviews/{}/helpful"
 LEAST_COMMENTS = 1_500.0
@@ -43,7 +44,7 @@ def talk(bench: Bench) -> list[Result]:
             _greet(bench, server, tokens)
             results = [
                 *_pages(bench, server, releases[0], asked, tokens[0]),
-                _comments(bench, server, data_dir, releases, tokens),
+                *_comments(bench, server, data_dir, releases, tokens),
                 _reviews(bench, server, data_dir, releases, tokens),
                 _votes(bench, server, data_dir, reviews, tokens),
             ]
@@ -93,11 +94,21 @@ def _written(name: str, least: float | None, outcome: Outcome, made: Any, held: 
     return Result(name, "reported" if least is None else f">= {least:,.0f}/s", outcome.rate, "/s", ok, details)
 
 
-def _comments(bench: Bench, server: Running, data_dir: Path, releases: Sequence[int], tokens: Sequence[str]) -> Result:
+def _comments(
+    bench: Bench, server: Running, data_dir: Path, releases: Sequence[int], tokens: Sequence[str]
+) -> list[Result]:
+    with bench.bare("insert", path=ROWS, dsn=Cluster(data_dir).dsn(DATABASE)) as bare:
+        script = lua.doing("POST", ROWS + "?{}", [1], tokens[:100], COMMENT, BROWSER)
+        limit = run_script(bare.port, script, CONNECTIONS, bench.seconds, bench.root)
     outcome = _do(bench, server, lua.doing("POST", COMMENTS, releases, tokens, COMMENT, BROWSER))
     mine = "from comments c join users u on u.id = c.user_id where username_key like 'talker%'"
     made, held = asyncio.run(_row(data_dir, f"select count(*), count(*) filter (where not counted) {mine}"))
-    return _written("POST /releases/{id}/comments", LEAST_COMMENTS, outcome, made, held)
+    share = outcome.rate / limit.rate if limit.rate else 0.0
+    details: dict[str, float | str] = {"bare_rps": limit.rate, "server_rps": outcome.rate}
+    return [
+        _written("POST /releases/{id}/comments", LEAST_COMMENTS, outcome, made, held),
+        Result("the same beside a bare handler that commits one row", "reported", share, "x", None, details),
+    ]
 
 
 def _reviews(bench: Bench, server: Running, data_dir: Path, releases: Sequence[int], tokens: Sequence[str]) -> Result:
