@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from server.database import Database
+from server.errors import Overloaded
 from sql import erasure
+
+# How often somebody may say something new at the very moment in which their account is to go.
+TRIES = 20
 
 
 async def erase(database: Database, user_id: int, changed: Callable[[Collection[str]], None]) -> None:
@@ -13,15 +17,24 @@ async def erase(database: Database, user_id: int, changed: Callable[[Collection[
 
     Cut short, it leaves an account that has said less; the next try goes on from there.
     """
+    for _ in range(TRIES):
+        await _forget(database, user_id, changed)
+        async with database.transaction() as conn:
+            if silent := await erasure.silence(conn, user_id):
+                stale = await erasure.erase(conn, user_id)
+        if silent:
+            _tell(changed, stale)
+            return
+    raise Overloaded("This account is still busy; try again when it is not.")
+
+
+async def _forget(database: Database, user_id: int, changed: Callable[[Collection[str]], None]) -> None:
     count = 1
     while count:
         async with database.single() as conn:
             forgotten = await erasure.forget_said(conn, user_id)
         _tell(changed, forgotten.tags)
         count = forgotten.count
-    async with database.transaction() as conn:
-        stale = await erasure.erase(conn, user_id)
-    _tell(changed, stale)
 
 
 def _tell(changed: Callable[[Collection[str]], None], tags: Collection[str]) -> None:

@@ -47,11 +47,23 @@ async def forget_said(conn: Connection, user_id: int, most: int = AT_ONCE) -> Fo
     return Forgotten(0, frozenset())
 
 
+async def silence(conn: Connection, user_id: int) -> bool:
+    """Lock the account for `erase`, to which nobody can add anything then; whether nothing is left of what they said.
+
+    If something is, leave the transaction and forget that first: whoever decides about it holds a lock that is wanted
+    there and waits for the account. NotFound if there is none.
+    """
+    await QUERIES.take_time.execute(conn)
+    if await QUERIES.lock_user.fetchval(conn, user_id) is None:
+        raise NotFound
+    return not await QUERIES.has_said.fetchval(conn, user_id)
+
+
 async def erase(conn: Connection, user_id: int) -> frozenset[str]:
     """Erase the account, in the caller's transaction; NotFound if there is none. The tags of what is stale then.
 
     Counters of releases follow through the outbox, and so does what lies outside of the database (`erased`). Where much
-    was said, call `forget_said` before until nothing is left: here is only what came meanwhile.
+    was said, or while others write, call `forget_said` before until `silence` says that nothing is left.
     """
     await QUERIES.take_time.execute(conn)
     if await QUERIES.lock_user.fetchval(conn, user_id) is None:

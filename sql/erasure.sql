@@ -21,6 +21,10 @@ select forget_reports($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bi
 -- name: forget_decisions
 select forget_decisions($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
 
+-- name: has_said
+select exists (select from comments where user_id = $1) or exists (select from reviews where user_id = $1)
+    or exists (select from helpful_votes where user_id = $1) or exists (select from reports where user_id = $1) as said;
+
 -- name: publish_counts
 -- What the releases lose: said in portions, naming nobody.
 insert into outbox (topic, entity, payload)

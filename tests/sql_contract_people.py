@@ -93,6 +93,7 @@ PEOPLE: Contract = {
     "erasure": {
         "take_time": VALUE,
         "lock_user": VALUE,
+        "has_said": VALUE,
         "publish_counts": NOTHING,
         "drop_events": NOTHING,
         "drop_deliveries": NOTHING,

@@ -154,7 +154,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.database", "server.errors", "server.identity", "server.passwords", "server.revoking",
         "server.rules",
     ),
-    "server.erasing": ("sql", "server.database"),
+    "server.erasing": ("sql", "server.database", "server.errors"),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
         "asyncpg", "orjson", "sql.migrate", "sql.outbox", "sql.query", "server.errors", "server.events",

@@ -218,7 +218,11 @@ class TestCaching:
         await sql(site, "update releases set is_published = false where id = 69")
         for path in (under(69), f"{API}/comments/{made['id']}", f"{API}/comments/{made['id']}/replies"):
             await read(site, path, who, 404)
-        async with site.client.delete(f"{API}/comments/{made['id']}", headers=who.headers) as answer:
+        other = await person(site)
+        async with site.client.delete(f"{API}/comments/{made['id']}", headers=other.headers) as answer:
             await problem(answer, 404)
+        # What they wrote is theirs to take back.
+        async with site.client.delete(f"{API}/comments/{made['id']}", headers=who.headers) as answer:
+            assert answer.status == 204
         await say(site, who, "And now?", 69, 404)
         await sql(site, "update releases set is_published = true where id = 69")
