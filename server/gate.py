@@ -27,8 +27,9 @@ from server.yards import SharedYard, Yard
 
 # How often those are looked for who have waited too long, in seconds.
 SWEEP = 0.02
-# A queue is allowed this many for each slot, however slow answers are.
-LEAST_QUEUE = 2
+# A queue is allowed this many for each slot, and so many at least, however slow answers are: a few busy clients are
+# no flood, and whoever waits too long is turned away even so.
+LEAST_QUEUE, FEWEST = 2, 64
 STREAMS = 1_000
 BULK = Kind.BULK
 # Who gives way in a full queue; who was let in before does not.
@@ -276,7 +277,7 @@ class Gate:
         if not self.adaptive.capacity:
             return most
         in_time = int(self.adaptive.capacity * patience(kind, self._standing_for(now)))
-        return min(most, max(in_time, self.adaptive.limit * LEAST_QUEUE))
+        return min(most, max(in_time, self.adaptive.limit * LEAST_QUEUE, FEWEST))
 
     def _standing_for(self, now: float) -> float:
         return now - self._standing_since if self.queued else 0.0
