@@ -221,6 +221,10 @@ class ResponseCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def keys(self) -> frozenset[Hashable]:
+        """All that something is kept under, fresh or not."""
+        return frozenset(self._entries)
+
     def get(self, key: Hashable) -> Entry | None:
         """The fresh entry under this key, or None."""
         entry = self._entries.get(key)

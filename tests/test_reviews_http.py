@@ -252,13 +252,14 @@ async def test_whoever_has_signed_in_never_gets_what_visitors_get(site: Running,
     # Hot for visitors, by the short way too.
     for _ in range(3):
         assert "is_mine" not in (await read(site, path(release)))["results"][0]
-    size = len(site.app[CACHE])
+    kept = site.app[CACHE].keys()
     for reader, mine in ((who, True), (other, False), (who, True)):
         async with site.client.get(path(release), headers=reader.headers) as answer:
             assert answer.headers["Cache-Control"] == "private, no-cache"
             assert "Authorization" in answer.headers["Vary"]
             assert (await answer.json())["results"][0]["is_mine"] is mine
-    assert len(site.app[CACHE]) == size
+    # Something may have been dropped meanwhile; nothing of what the signed-in were given came in.
+    assert site.app[CACHE].keys() <= kept
     assert "is_mine" not in (await read(site, path(release)))["results"][0]
 
 
