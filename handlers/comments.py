@@ -8,22 +8,23 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
+from actors.comment_writer import COMMENT_BYTES, WriteComment
 from server.bodies import comments as bodies
-from server.errors import NotFound
+from server.errors import NotFound, YojohanError
 from server.http import reading
 from server.http.answer import Answer, raw
 from server.http.counted import charged, quota, refused
 from server.http.guard import principal, user_id
-from server.http.idempotency import once
+from server.http.idempotency import keyed, once
 from server.http.parse import path_id, query, read_body, require_json
 from server.http.personal import looker, own
 from server.http.texts import Judgement, decode_texts, judge
-from server.keys import DATABASE, TALK
+from server.keys import COMMENT_WRITER, DATABASE, TALK
 from server.rules import cache_tags
 from server.rules.comments import LONGEST, SHORTEST
 from server.schemas.comments import CommentPatch, CommentQuery, CommentsQuery, NewComment, RepliesQuery
 from sql import comments
-from sql.comments import Change, Draft, Reader
+from sql.comments import Change, Draft, Posted, Reader
 from sql.moderation import Decision, Moderator, moderate
 from sql.query import Connection
 
@@ -31,6 +32,8 @@ NEW = msgspec.json.Decoder(NewComment)
 PATCH = msgspec.json.Decoder(CommentPatch)
 BOUNDS = {"text": (SHORTEST, LONGEST)}
 QUOTA = "comments"
+# How long a comment waits for its commit, in seconds.
+DEADLINE = 10.0
 
 
 async def list_comments(request: web.Request) -> web.StreamResponse:
@@ -77,21 +80,36 @@ async def create_comment(request: web.Request) -> web.StreamResponse:
     wanted = decode_texts(NEW, body, BOUNDS)
     draft = Draft(wanted.text, wanted.parent_id, wanted.episode_id, wanted.spoiler, *judge(request, wanted.text))
     author, release = user_id(request), _release(request)
-    stale: list[str] = []
+
+    posted = await _written_with_others(request, author, release, draft)
+    made = [] if posted is None else [posted]
 
     async def effect(conn: Connection) -> Answer:
-        posted = await comments.post(conn, author, release, draft, quota(request, QUOTA))
-        if posted.full:
-            refused(request, QUOTA, posted.frees_at, posted.at)
-        charged(request, QUOTA, posted.used, posted.frees_at, posted.at)
-        if posted.state == "visible":
-            stale.append(cache_tags.comments(posted.release_id))
-        headers = {"Location": f"/api/v1/comments/{posted.comment_id}"}
-        return raw(posted.document.encode(), status=201, headers=headers)
+        made.append(await comments.post(conn, author, release, draft, quota(request, QUOTA)))
+        return _created(request, made[0])
 
-    answer = await once(request, body, effect, single=True)
-    request.app[TALK].changed(stale)
+    answer = await once(request, body, effect, single=True) if posted is None else _created(request, posted)
+    request.app[TALK].changed([cache_tags.comments(one.release_id) for one in made if one.state == "visible"])
     return answer
+
+
+async def _written_with_others(request: web.Request, author: int, release: int | str, draft: Draft) -> Posted | None:
+    """What became of it together with what others say now; None where it has to be written by itself."""
+    if isinstance(release, str) or keyed(request):
+        return None
+    message = WriteComment(author, release, draft)
+    size = COMMENT_BYTES + 4 * len(draft.text)
+    written = await request.app[COMMENT_WRITER].ask(message, timeout=DEADLINE, size=size)
+    if isinstance(written, YojohanError):
+        raise written
+    return written
+
+
+def _created(request: web.Request, posted: Posted) -> Answer:
+    if posted.full:
+        refused(request, QUOTA, posted.frees_at, posted.at)
+    charged(request, QUOTA, posted.used, posted.frees_at, posted.at)
+    return raw(posted.document.encode(), status=201, headers={"Location": f"/api/v1/comments/{posted.comment_id}"})
 
 
 async def update_comment(request: web.Request) -> web.StreamResponse:

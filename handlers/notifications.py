@@ -8,12 +8,11 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 from msgspec import UNSET
-from multidict import CIMultiDict
 
 from server.bodies import notifications as bodies
 from server.errors import Fault, NotFound, Unprocessable
 from server.http import reading
-from server.http.answer import Answer, plain, raw
+from server.http.answer import plain, raw
 from server.http.guard import user_id
 from server.http.parse import decode, path_id, query, read_body, require_json
 from server.identity import Principal
@@ -27,7 +26,6 @@ from sql.notification_preferences import Mute
 
 DRAFT = msgspec.json.Decoder(NotificationPreferencesDraft)
 # Badges are asked for by every page there is.
-BADGE = CIMultiDict(raw(b"").headers)
 
 
 async def list_notifications(request: web.Request) -> web.StreamResponse:
@@ -39,21 +37,21 @@ async def list_notifications(request: web.Request) -> web.StreamResponse:
 
 async def count_unread(request: web.Request) -> web.StreamResponse:
     """GET /notifications/unread/count"""
-    return _unread(await request.app[UNREAD].of(user_id(request)))
+    return raw(_unread(await request.app[UNREAD].of(user_id(request))))
 
 
-def unread_at_once(counts: UnreadCounts) -> Callable[[Principal], Answer | None]:
-    """What answers the same for the edge, where the count is remembered."""
+def unread_at_once(counts: UnreadCounts) -> Callable[[Principal], bytes | None]:
+    """The same body for the edge, where the count is remembered."""
 
-    def answer(who: Principal) -> Answer | None:
+    def answer(who: Principal) -> bytes | None:
         count = counts.known(who.user_id)
         return None if count is None else _unread(count)
 
     return answer
 
 
-def _unread(count: int) -> Answer:
-    return Answer(body=b'{"unread_count":%d}' % count, headers=BADGE.copy())
+def _unread(count: int) -> bytes:
+    return b'{"unread_count":%d}' % count
 
 
 async def read_notification(request: web.Request) -> web.StreamResponse:

@@ -23,8 +23,8 @@ from server.settings_values import CACHE_POLICIES
 
 # In the place of a tag: all of them.
 EVERYTHING = "*"
-# What an entry costs beside its bytes: dictionary slots, headers, strings.
-OVERHEAD = 1200
+# What an entry costs beside its bytes: dictionary slots, headers, strings, the heads of its answers.
+OVERHEAD = 1800
 GZIP_FROM = 1024
 # How long after its time an answer may still serve while the database is away.
 STALE_IF_ERROR = 86_400.0
@@ -100,6 +100,7 @@ class Entry:
         "gzip_etag",
         "gzip_headers",
         "headers",
+        "heads",
         "key",
         "tags",
     )
@@ -112,6 +113,8 @@ class Entry:
         self.etag = f'"{digest}"'
         self.gzip_etag = f'"{digest}-gzip"'
         self.gzip_body: bytes | None = None
+        # The beginnings of answers that have been sent, by encoding and by whether the client had it already.
+        self.heads: dict[tuple[bool, bool], bytes] = {}
         self.fresh_until = monotonic() + policy.ttl
         self.cost = len(body) + OVERHEAD + _size(key)
         keys = " ".join(self.tags)

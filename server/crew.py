@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from actors.base import ActorRef
+from actors.comment_writer import CommentWriter
 from actors.consumers.activity import Activity
 from actors.consumers.base import Consumer
 from actors.consumers.cdn_purger import CdnPurger
@@ -149,7 +151,7 @@ def _add_exchange(app: web.Application, settings: Settings, system: ActorSystem)
     app[keys.REDIS] = redis = Redis(settings.redis_url)
     meter, sharing = app[keys.METER], Sharing()
     exchange = system.add(partial(LimitExchange, redis, meter, sharing))
-    app[keys.SHARED_METER] = app[keys.EDGE].shared = SharedMeter(meter, exchange, redis, sharing)
+    app[keys.SHARED_METER] = app[keys.EDGE].toll.shared = SharedMeter(meter, exchange, redis, sharing)
     app[keys.METRICS].add(metrics_sharing.of_sharing(sharing, redis))
 
 
@@ -278,6 +280,10 @@ def _add_notifications(app: web.Application, settings: Settings, system: ActorSy
 
 
 def _add_talk(app: web.Application, system: ActorSystem) -> None:
+    limit = app[keys.METER].limits["comments"]
+    app[keys.COMMENT_WRITER] = system.add(
+        partial(CommentWriter, app[keys.DATABASE], (limit.quota, timedelta(seconds=limit.window)))
+    )
     app[keys.TALK] = talk = Talk(app[keys.CACHE].drop)
     rumours = system.add(partial(Rumours, app[keys.DATABASE], talk.take, talk.keep))
     talk.wake = partial(prompt, rumours, Spread())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from actors.base import ActorRef
+from actors.comment_writer import WriteComment
 from actors.view_buffer import RecordViews
 from actors.word_keeper import Reload
 from server.accounts import Accounts
@@ -44,6 +45,7 @@ HEALTH = web.AppKey("health", Health)
 CLIENTS = web.AppKey("clients", ClientAddress)
 TRENDS = web.AppKey("trends", Trends)
 SALTS = web.AppKey("salts", ViewerSalts)
+COMMENT_WRITER = web.AppKey("comment_writer", ActorRef[WriteComment])
 VIEW_BUFFER = web.AppKey("view_buffer", ActorRef[RecordViews])
 OPENAPI = web.AppKey("openapi", Entry)
 EDGE = web.AppKey("edge", Edge)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from server.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated, Unprocessable
+from server.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated, Unprocessable, YojohanError
 from server.rules.comments import DEEPEST, EDIT_WINDOW, FIRST, LAST, MOST_COUNTED
 from sql.outbox import PUBLISHED
 from sql.query import Connection, load
@@ -123,18 +124,41 @@ async def post(conn: Connection, author: int, release: int | str, draft: Draft, 
         draft.worded, *quota, DEEPEST,
     )  # fmt: skip
     assert row is not None
+    posted = _posted(row)
+    if isinstance(posted, YojohanError):
+        raise posted
+    PUBLISHED.set(posted.state == "visible")
+    return posted
+
+
+async def post_many(
+    conn: Connection, wanted: Sequence[tuple[int, int, Draft]], quota: tuple[int, timedelta]
+) -> list[Posted | YojohanError | None]:
+    """Write what these authors say under these releases, in one statement; for each what `post` returns or raises.
+
+    None where somebody else is at the same author or release: nobody is waited for, `post` it alone.
+    """
+    authors, releases, drafts = zip(*wanted, strict=True)
+    texts, parents, episodes, spoilers, links, worded = zip(*drafts, strict=True)
+    rows = await QUERIES.post_many.fetch(
+        conn, authors, releases, parents, episodes, texts, spoilers, links, worded, *quota, DEEPEST
+    )
+    PUBLISHED.set(any(row["state"] == "visible" for row in rows))
+    return [None if row["outcome"] == "busy" else _posted(row) for row in rows]
+
+
+def _posted(row: Mapping[str, Any]) -> Posted | YojohanError:
     match outcome := row["outcome"]:
         case "unknown":
-            raise NotFound("There is no such release.")
+            return NotFound("There is no such release.")
         case "gone":
-            raise Unauthenticated("This account is gone.", error="invalid_token")
+            return Unauthenticated("This account is gone.", error="invalid_token")
         case "parent" | "deep" | "episode":
             detail, pointer, wrong = REFUSALS[outcome]
-            raise Unprocessable(detail, faults=[Fault(pointer, wrong)])
+            return Unprocessable(detail, faults=[Fault(pointer, wrong)])
         case "full":
             return Posted(True, 0, row["release_id"], "", "", row["used"], row["frees_at"], row["at"])
-    PUBLISHED.set(row["state"] == "visible")
-    return Posted(False, *tuple(row)[1:])
+    return Posted(False, *tuple(row.values())[1:])
 
 
 async def edit(conn: Connection, reader: Reader, comment_id: int, change: Change) -> Edited:

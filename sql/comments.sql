@@ -3,6 +3,11 @@
 select outcome, comment_id, release_id, state, document, used, frees_at, "at"
 from post_comment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
+-- name: post_many
+-- Many at once: parallel arrays, from the author to what the rules say.
+select outcome, comment_id, release_id, state, document, used, frees_at, "at"
+from post_comments($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
 -- name: edit
 select outcome, release_id, document, published from edit_comment($1, $2, $3, $4, $5, $6, $7, $8);
 

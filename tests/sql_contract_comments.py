@@ -8,6 +8,7 @@ from tests.sql_contract import VALUE, Contract
 COMMENTS: Contract = {
     "comments": {
         "post": "outcome comment_id release_id state document used frees_at at",
+        "post_many": "outcome comment_id release_id state document used frees_at at",
         "edit": "outcome release_id document published",
         "erase": "outcome release_id published",
         "threads": "count ids comments",

@@ -208,7 +208,8 @@ class TestCaching:
             async with asyncio.timeout(5):
                 while "tell" not in names:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-        assert names.count("post") == 30
+        # What came at a time was written at a time.
+        assert 2 <= names.count("post_many") <= 30
         assert 1 <= names.count("tell") <= 5
         assert site.app[TALK].take() == set()
 

@@ -19,9 +19,9 @@ from tests.http_fixture import ON_18, SHARED, event, shared_site
 from tests.running import Running
 
 ACTORS = {
-    "dispatcher", "edits", "gauges", "governor", "housekeeping", "invalidations", "operations", "presence",
-    "publisher", "rate_limiter", "recommender", "revocations", "rollup", "rumours", "stream_hub", "trending", "upkeep",
-    "view_buffer", "webhook_sender", "word_keeper",
+    "comment_writer", "dispatcher", "edits", "gauges", "governor", "housekeeping", "invalidations", "operations",
+    "presence", "publisher", "rate_limiter", "recommender", "revocations", "rollup", "rumours", "stream_hub",
+    "trending", "upkeep", "view_buffer", "webhook_sender", "word_keeper",
 }  # fmt: skip
 SAMPLE = re.compile(r"^(?P<name>[a-z_0-9]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -177,7 +177,9 @@ async def test_everything_of_one_user_is_taken_back_and_nothing_of_others(conn: 
         mine = await say(conn, "comment", culprit, 3 * (number % 4 + 1), worded=number == 5)
         readable = (await row(conn, "comment", mine))["counted"]
         await post(conn, other, 3 * (number % 4 + 1), mine if readable else None)
-    (answered,) = [row["id"] for row in await conn.fetch("select min(id) as id from comments where user_id = $1", other)]
+    (answered,) = [
+        row["id"] for row in await conn.fetch("select min(id) as id from comments where user_id = $1", other)
+    ]
     await post(conn, culprit, await conn.fetchval("select release_id from comments where id = $1", answered), answered)
     deleted = await say(conn, "comment", culprit, 30)
     await comments.delete(conn, Reader(culprit), deleted)

@@ -81,11 +81,15 @@ class TestTogether:
     """While Redis is there."""
 
     async def test_two_instances_share_one_budget_to_the_unit_under_load(self, pair: tuple[Instance, Instance]) -> None:
-        key = next(_keys)
-        charges = [one.shared.charge(SLOW, key) for one in pair for _ in range(SLOW.quota)]
-        verdicts = await asyncio.gather(*charges)
-        assert sum(verdict.allowed for verdict in verdicts) == SLOW.quota
-        assert [one.sharing.fallbacks for one in pair] == [0, 0]
+        for _ in range(5):
+            key, before = next(_keys), sum(one.sharing.fallbacks for one in pair)
+            charges = [one.shared.charge(SLOW, key) for one in pair for _ in range(SLOW.quota)]
+            verdicts = await asyncio.gather(*charges)
+            # On a machine that stood still for longer than Redis is waited for, nothing was shared: once more.
+            if sum(one.sharing.fallbacks for one in pair) == before:
+                assert sum(verdict.allowed for verdict in verdicts) == SLOW.quota
+                return
+        pytest.fail("Redis never answered in time")
 
     async def test_what_refills_is_shared_within_a_hundredth(self, pair: tuple[Instance, Instance]) -> None:
         key, end, allowed = next(_keys), perf_counter() + 1.5, 0

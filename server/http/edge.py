@@ -11,30 +11,31 @@ import re
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from server.cache import ResponseCache
 from server.errors import BodyTooLarge, DeadlineExceeded, Overloaded, YojohanError
 from server.gate import Gate
-from server.http import problems, quotas
-from server.http.answer import Answer, send
+from server.http import problems, quotas, ready
+from server.http.answer import Answer, raw, send
 from server.http.client import ClientAddress
+from server.http.cors import Origins
 from server.http.gated import PLACE, Refusals, queued
-from server.http.guard import ADDRESS, CHARGES, PERSONAL, PRINCIPAL, REFUSED, charge, charge_shared, client_key, refusal
+from server.http.guard import ADDRESS, CHARGES, PERSONAL, PRINCIPAL, REFUSED, refusal
 from server.http.parse import LARGEST_BODY
+from server.http.ready import Ready
 from server.http.request_paths import LoggedPaths
 from server.http.route import Route
+from server.http.toll import Passing, Toll
 from server.http.uploads import LARGEST_UPLOAD
 from server.identity import Identities, Principal
 from server.logs import RequestLog
 from server.meter import Meter
 from server.metrics import Metrics, RouteStats
-from server.rules.limits import Charge, Limit, address_key, user_key
+from server.rules.limits import Charge, Limit
 from server.rules.load import Kind, kind_of
-from server.shared_meter import SharedMeter
 
 log = logging.getLogger("yojohan.http")
 
@@ -43,26 +44,10 @@ LONGEST_TARGET = 500
 MOST_TARGETS = 8192
 WITH_BODY = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH_DELETE})
 Serve = Callable[[Any], Awaitable[web.StreamResponse]]
-# Answers from memory whoever may ask at all; None: the long way has to.
-AtOnce = Callable[[Principal], Answer | None]
-# Whether a request may pass, or what finds it out where instances share their counts.
-Passing = bool | Awaitable[bool]
-# Methods a page may use, and what it may send and read.
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
-    ),
-    "Access-Control-Max-Age": "7200",
-}
-CORS_EXPOSED = (
-    "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, "
-    "X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
-)
+# The JSON for whoever may ask at all, from memory; None: the long way has to answer.
+AtOnce = Callable[[Principal], bytes | None]
 # What the cache calls an answer that took the work it usually takes.
 FRESHLY_MADE = ("none", "miss")
-# Health, metrics and pages are for operators: no limit ever stands before them.
-LIMITED = "/api/"
 
 
 class Edge:
@@ -91,16 +76,12 @@ class Edge:
         self._metrics = metrics
         self._log = request_log
         self._clients = clients
-        self._origins = frozenset(cors_origins)
+        self._origins = Origins(cors_origins)
         self._cache = cache
         self._identities = identities
-        self._meter = meter
-        # Only where instances share their counts.
-        self.shared: SharedMeter | None = None
+        self.toll = Toll(meter, general, clients)
         self._gate = self.gate = gate
         self.refusals = Refusals()
-        # The limit before every request of the API, or None where RATE_LIMIT_MAX=0 switched it off.
-        self._general = general if general.quota else None
         self._unmatched = metrics.route("*", "unmatched")
         self._paths = LoggedPaths(self._unmatched, self.routes)
         # The key a target led to, and whether it did so for visitors only.
@@ -117,73 +98,78 @@ class Edge:
         async def front(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
             if request.method == hdrs.METH_GET:
-                known = self._targets.get(request.raw_path)
-                entry = None
-                # What only visitors get is for nobody who says who they are.
-                if known is not None and not (known[2] and "Authorization" in request.headers):
-                    entry = self._cache.get(known[0])
-                if known is not None and entry is not None:
-                    passes = self._may_pass(request, known[1])
-                    if passes is True or (passes is not False and await passes):
-                        response = send(request, self._cache, entry, "hit")
-                        self._finish(request, response, known[1], self._request_id(request), started)
-                        return response
-                if known is None and (personal := self._personal.get(request.raw_path)) is not None:
-                    answer = self._at_once(request, personal[0], personal[1])
-                    if answer is not None:
-                        passes = self._charge(request, request[PRINCIPAL], personal[2])
-                        if passes is True or (passes is not False and await passes):
-                            self._finish(request, answer, personal[2], self._request_id(request), started)
-                            return answer
+                response = await self._from_memory(request, started)
+                if response is not None:
+                    # To aiohttp it is what the protocol writes; nothing else looks at it.
+                    return cast("web.StreamResponse", response)
             return await self._serve(request, application, started)
 
         return front
 
-    def _may_pass(self, request: web.Request, stats: RouteStats) -> Passing:
-        """Charge a hot request; False if the long way has to answer (a token not seen yet, a quota used up)."""
+    async def _from_memory(self, request: web.Request, started: float) -> Ready | Answer | None:
+        known = self._targets.get(request.raw_path)
+        if known is None:
+            personal = self._personal.get(request.raw_path)
+            return None if personal is None else await self._at_once(request, *personal, started)
+        key, stats, anonymous_only = known
         header = request.headers.get("Authorization")
+        # What only visitors get is for nobody who says who they are.
+        entry = None if anonymous_only and header is not None else self._cache.get(key)
+        if entry is None:
+            return None
+        passes = self._may_pass(request, header, stats)
+        if not (passes is True or (passes is not False and await passes)):
+            return None
+        if header is None and not self._origins and ready.fits(request):
+            hit = ready.hit(request, self._cache, entry)
+            self._send_off(request, hit, stats, started)
+            return hit
+        response = send(request, self._cache, entry, "hit")
+        self._finish(request, response, stats, self._request_id(request), started)
+        return response
+
+    def _may_pass(self, request: web.Request, header: str | None, stats: RouteStats) -> Passing:
+        """Charge a hot request; False if the long way has to answer (a token not seen yet, a quota used up)."""
         who = None
         if header is not None:
             who = self._identities.known(header)
             if who is None:
                 return False
             request[PRINCIPAL] = who
-        return self._charge(request, who, stats)
+        return self.toll.charge(request, who, stats.route)
 
-    def _at_once(self, request: web.Request, route: Route, answer: AtOnce) -> Answer | None:
-        """A personal answer for somebody known, to be charged yet; None if the long way has to answer."""
+    async def _at_once(
+        self, request: web.Request, route: Route, answer: AtOnce, stats: RouteStats, started: float
+    ) -> Ready | Answer | None:
+        """A personal answer for somebody known; None if the long way has to answer."""
         header = request.headers.get("Authorization")
         who = self._identities.known(header) if header is not None else None
         if who is None or (who.scopes is not None and route.needed_scope not in who.scopes):
             return None
-        response = answer(who)
-        if response is None:
+        body = answer(who)
+        if body is None:
             return None
         request[PRINCIPAL] = who
-        response.headers["Cache-Control"] = PERSONAL
-        response.cache = "hit"
-        return response
+        passes = self.toll.charge(request, who, stats.route)
+        if not (passes is True or (passes is not False and await passes)):
+            return None
+        if self._origins or not ready.fits(request):
+            response = raw(body, headers={"Cache-Control": PERSONAL})
+            response.cache = "hit"
+            self._finish(request, response, stats, self._request_id(request), started)
+            return response
+        own = ready.personal(body)
+        self._send_off(request, own, stats, started)
+        return own
 
-    def _charge(self, request: web.Request, who: Principal | None, stats: RouteStats) -> Passing:
-        if self._general is None or not stats.route.startswith(LIMITED):
-            return True
-        if who is None:
-            key = address_key(self._clients.of(request))
-        else:
-            key = user_key(who.user_id) if who.token_id is None else client_key(request)
-        if self.shared is not None:
-            return self._charge_shared(request, who, self.shared.charge(self._general, key))
-        return self._note(request, who, self._meter.charge(self._general, key))
-
-    async def _charge_shared(self, request: web.Request, who: Principal | None, decided: Awaitable[Charge]) -> bool:
-        return self._note(request, who, await decided)
-
-    @staticmethod
-    def _note(request: web.Request, who: Principal | None, verdict: Charge) -> bool:
-        if who is not None or not verdict.allowed:
-            # Only an answer that anybody may keep goes without it.
-            request[CHARGES] = [verdict]
-        return verdict.allowed
+    def _send_off(self, request: web.Request, hit: Ready, stats: RouteStats, started: float) -> None:
+        """What `_finish` does, for an answer whose bytes are ready."""
+        request_id = self._request_id(request)
+        hit.finish(request_id, request.get(CHARGES, ()))
+        seconds = perf_counter() - started
+        stats.observe(hit.status, seconds)
+        if self._log.enabled:
+            self._write_line(request, stats, request_id, hit.status, seconds, len(hit.body), "hit")
 
     async def _serve(self, request: web.Request, application: Serve, started: float) -> web.StreamResponse:
         request_id = self._request_id(request)
@@ -233,10 +219,11 @@ class Edge:
     async def _turn_away(self, request: web.Request, request_id: str, started: float) -> web.StreamResponse:
         """The answer without a place: what the cache had before if it had anything (stale-if-error), else 503."""
         known = self._targets.get(request.raw_path) if request.method == hdrs.METH_GET else None
-        if known is not None and known[2] and "Authorization" in request.headers:
+        header = request.headers.get("Authorization")
+        if known is not None and known[2] and header is not None:
             known = None
         if known is not None and (entry := self._cache.stale(known[0])) is not None:
-            passes = self._may_pass(request, known[1])
+            passes = self._may_pass(request, header, known[1])
             if passes is True or (passes is not False and await passes):
                 kept = send(request, self._cache, entry, "stale")
                 self._finish(request, kept, known[1], request_id, started)
@@ -279,8 +266,7 @@ class Edge:
         if request.method in WITH_BODY and (request.content_length or 0) > (most := self._largest_body(request)):
             error = BodyTooLarge(f"At most {most} bytes are taken here.")
             return problems.response(error, _instance(request), request_id)
-        asks = request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in request.headers
-        return web.Response(status=204, headers=PREFLIGHT) if asks and self._origins else None
+        return self._origins.preflight(request)
 
     def _largest_body(self, request: web.Request) -> int:
         """How many bytes this target takes."""
@@ -326,11 +312,7 @@ class Edge:
             # Refused on the short way.
             raise refusal(request[CHARGES][-1])
         # The path as routes see it: `/%61pi/` leads there, too, and so does a target with a host in it.
-        if self._general is not None and request.path.startswith(LIMITED):
-            if self.shared is None:
-                charge(request, self._meter, self._general, client_key(request))
-            else:
-                await charge_shared(request, self.shared, self._general, client_key(request))
+        await self.toll.take(request, request.path)
 
     def _finish(
         self, request: web.BaseRequest, response: web.StreamResponse, stats: RouteStats, request_id: str,
@@ -346,17 +328,26 @@ class Edge:
         if not (logged and self._log.enabled):
             return
         body = getattr(response, "body", None)
+        size = len(body) if isinstance(body, bytes) and request.method != hdrs.METH_HEAD else 0
+        how = getattr(response, "cache", "none")
+        self._write_line(request, stats, request_id, response.status, seconds, size, how)
+
+    def _write_line(
+        self, request: web.BaseRequest, stats: RouteStats, request_id: str, status: int, seconds: float, size: int,
+        how: str,
+    ) -> None:  # fmt: skip
+        address = request.get(ADDRESS)
         self._log.line(
             request_id,
             who.user_id if (who := request.get(PRINCIPAL)) is not None else None,
             request.method,
             self._paths.of(request.path, stats),
             stats.route,
-            response.status,
+            status,
             seconds,
-            len(body) if isinstance(body, bytes) and request.method != hdrs.METH_HEAD else 0,
-            getattr(response, "cache", "none"),
-            self._clients.for_log(self._clients.of(request)),
+            size,
+            how,
+            self._clients.for_log(self._clients.of(request) if address is None else address),
         )
 
     def _dress(self, request: web.BaseRequest, response: web.StreamResponse, request_id: str) -> None:
@@ -365,7 +356,7 @@ class Edge:
         headers["X-Request-ID"] = request_id
         headers["Server"] = "Yojohan"
         if self._origins:
-            self._allow_origin(request, headers)
+            self._origins.allow(request, headers)
         if CHARGES in request and not headers.get("Cache-Control", "").startswith("public"):
             charges: list[Charge] = request[CHARGES]
             headers.update(quotas.headers(charges))
@@ -382,13 +373,6 @@ class Edge:
             yield
         finally:
             self._metrics.in_flight += 1
-
-    def _allow_origin(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
-        origin = request.headers.get("Origin")
-        headers["Vary"] = f"{headers['Vary']}, Origin" if "Vary" in headers else "Origin"
-        if origin is not None and (origin in self._origins or "*" in self._origins):
-            headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
-            headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
 
 
 def _instance(request: web.BaseRequest) -> str:

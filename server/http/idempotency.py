@@ -59,6 +59,11 @@ async def once(request: web.Request, body: bytes, effect: Effect, *, single: boo
     return outcome
 
 
+def keyed(request: web.Request) -> bool:
+    """Whether the request asks to have no second effect."""
+    return HEADER in request.headers
+
+
 def _call(request: web.Request) -> Call | None:
     """What the key of this request stands for, None if it has none; Unprocessable if it is not one."""
     keys = request.headers.getall(HEADER, [])

@@ -35,11 +35,16 @@ from server.http.connections import (
 )  # fmt: skip
 from server.http.edge import Edge
 from server.http.parse import RequestTimeout
+from server.http.ready import Ready
 
 # Requests of one connection that are parsed and not answered yet; aiohttp reads no further then, and takes 32.
 MOST_PIPELINED = 8
 # The parser and the protocol take it from there when a connection is made.
 web_protocol.MAX_MSG_QUEUE_SIZE = MOST_PIPELINED
+
+
+# Bytes of a body from which copying it behind its head costs more than handing the kernel both.
+WORTH_TWO_PARTS = 2048
 
 
 class HeadersTooLarge(YojohanError):
@@ -147,11 +152,28 @@ class Protocol(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Write an answer to its end."""
+        """Write an answer to its end; whether the client has gone before it."""
         try:
+            if isinstance(resp, Ready):
+                return resp, await self._write(resp)
             return await super().finish_response(request, resp, start_time)
         finally:
             self._finished += 1
+
+    async def _write(self, answer: Ready) -> bool:
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return True
+        if len(answer.body) < WORTH_TWO_PARTS:
+            transport.write(answer.head + answer.body)
+        else:
+            transport.writelines((answer.head, answer.body))
+        try:
+            # Returns at once unless the client does not take what it asked for.
+            await self._drain_helper()
+        except ConnectionError:
+            return True
+        return False
 
     def _refusal(self) -> bytes | None:
         """The answer to the one request that has come, if it will be turned away; an odd one takes the usual way."""

@@ -245,6 +245,48 @@ begin
     document := comment_json(made, username, ordinal, null, true);
 end $$;
 
+-- Comments that arrive at a time, written together: one round trip, one commit and one flush of the log for all of them. As
+-- many comments as the arrays are long, each as `post_comment` does it, one row of its outcome for each, in their order.
+-- Nobody is waited for, so that nobody stands in a ring: where an author (or nobody of that id is there) or a release is
+-- locked by others the outcome is `busy`, and the comment is to be written alone.
+create function post_comments(
+    authors bigint[], releases bigint[], parents bigint[], episodes bigint[], texts text[], spoilers boolean[],
+    links boolean[], worded boolean[], quota integer, span interval, deepest integer
+) returns table (
+    outcome text, comment_id bigint, release_id bigint, state text, document text, used integer, frees_at timestamptz,
+    at timestamptz
+) language plpgsql as $$
+declare
+    free boolean;
+    posted record;
+begin
+    for i in 1 .. cardinality(authors) loop
+        perform 1 from users u where u.id = authors[i] for no key update skip locked;
+        free := found;
+        if free then
+            perform 1 from release_talk t where t.release_id = releases[i] for no key update skip locked;
+            free := found or not exists (select from release_talk t where t.release_id = releases[i]);
+        end if;
+        if not free then
+            outcome := 'busy';
+            return next;
+            continue;
+        end if;
+        posted := post_comment(
+            authors[i], releases[i], null, parents[i], episodes[i], texts[i], spoilers[i], links[i], worded[i], quota, span,
+            deepest);
+        outcome := posted.outcome;
+        comment_id := posted.comment_id;
+        release_id := posted.release_id;
+        state := posted.state;
+        document := posted.document;
+        used := posted.used;
+        frees_at := posted.frees_at;
+        at := posted.at;
+        return next;
+    end loop;
+end $$;
+
 -- Other words or another flag (null: as it is). `outcome`: `edited`, or why not: `unknown`, `forbidden` (it is another's),
 -- `hidden` (moderators have taken it away), `late` (its words stand longer than `edit_window`). The rules that hold new
 -- texts look at new words, too. `published`: the outbox was told.
