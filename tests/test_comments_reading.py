@@ -206,12 +206,11 @@ class TestCaching:
         with queries_seen() as names:
             await asyncio.gather(*(say(site, who, f"Noise {number}", 66) for number in range(30)))
             async with asyncio.timeout(5):
-                while "tell" not in names:  # noqa: ASYNC110
+                while "tell" not in names or site.app[TALK]._untold:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         # What came at a time was written at a time.
         assert 2 <= names.count("post_many") <= 30
         assert 1 <= names.count("tell") <= 5
-        assert site.app[TALK].take() == set()
 
     async def test_a_release_that_is_hidden_takes_its_comments_along(self, site: Running) -> None:
         who = await person(site)

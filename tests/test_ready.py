@@ -14,13 +14,14 @@ from tests.people import Person, person
 from tests.running import Running
 
 pytestmark = SHARED
+Got = tuple[str, dict[str, str], bytes]
 OWN = ("x-request-id", "date")
 RELEASE, LIST, BADGE = "/api/v1/releases/3", "/api/v1/releases?limit=50", "/api/v1/notifications/unread/count"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    async with shared_site(server, tmp_path_factory.mktemp("site"), RATE_LIMIT_MAX="100000") as started:
+    async with shared_site(server, tmp_path_factory.mktemp("site"), RATE_LIMIT_MAX="600") as started:
         yield started
 
 
