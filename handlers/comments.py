@@ -14,10 +14,10 @@ from server.errors import NotFound, YojohanError
 from server.http import reading
 from server.http.answer import Answer, raw
 from server.http.counted import charged, quota, refused
-from server.http.guard import principal, user_id
+from server.http.guard import user_id
 from server.http.idempotency import keyed, once
 from server.http.parse import path_id, query, read_body, require_json
-from server.http.personal import looker, own
+from server.http.personal import looker, moderator, own
 from server.http.texts import Judgement, decode_texts, judge
 from server.keys import COMMENT_WRITER, DATABASE, TALK
 from server.rules import cache_tags
@@ -25,7 +25,7 @@ from server.rules.comments import LONGEST, SHORTEST
 from server.schemas.comments import CommentPatch, CommentQuery, CommentsQuery, NewComment, RepliesQuery
 from sql import comments
 from sql.comments import Change, Draft, Posted, Reader
-from sql.moderation import Decision, Moderator, moderate
+from sql.moderation import hide
 from sql.query import Connection
 
 NEW = msgspec.json.Decoder(NewComment)
@@ -55,8 +55,7 @@ async def list_replies(request: web.Request) -> web.StreamResponse:
     load = partial(bodies.replies, request.app[DATABASE], comment_id, reader, wanted, reading.base(request))
     if reader.user_id is not None:
         return own(request, (await load()).body)
-    tags = (cache_tags.replies(comment_id),)
-    answer = await reading.answer(request, "comments", ("replies", comment_id, repr(wanted)), tags, load)
+    answer = await reading.answer(request, "comments", ("replies", comment_id, repr(wanted)), (), load)
     answer.anonymous_only = True
     return answer
 
@@ -127,12 +126,11 @@ async def update_comment(request: web.Request) -> web.StreamResponse:
 
 async def delete_comment(request: web.Request) -> web.StreamResponse:
     """DELETE /comments/{id}"""
-    who, comment_id = principal(request), path_id(request)
+    comment_id = path_id(request)
     async with request.app[DATABASE].single() as conn:
         erased = await comments.delete(conn, _reader(request), comment_id)
         if erased.to_moderate:
-            hide = Decision("comment", comment_id, "hidden", "")
-            await moderate(conn, Moderator(who.user_id, who.holds("admin")), [hide])
+            await hide(conn, moderator(request), "comment", comment_id)
     request.app[TALK].changed([cache_tags.comments(erased.release_id)])
     return web.Response(status=204)
 

@@ -10,16 +10,16 @@ from server.errors import Forbidden, NotFound
 from server.http import reading
 from server.http.accepted import accepted, waited
 from server.http.answer import Answer, plain, raw
-from server.http.guard import principal
 from server.http.idempotency import once
 from server.http.parse import decode, path_id, query, read_body, require_json
+from server.http.personal import moderator
 from server.http.texts import decode_texts
 from server.keys import DATABASE, TALK
 from server.rules import plain_text
 from server.rules.moderation import LONGEST_REASON
 from server.schemas.moderation import BulkModerate, DecisionsQuery, Moderate, QueueQuery, Undo
 from sql import moderation, operations
-from sql.moderation import Decision, Kind, Moderator, Verdict
+from sql.moderation import Decision, Kind, Verdict
 from sql.query import Connection
 
 MODERATE = msgspec.json.Decoder(Moderate)
@@ -69,13 +69,13 @@ async def undo_user(request: web.Request) -> web.StreamResponse:
     """POST /admin/moderation/users/{id}/undo"""
     require_json(request)
     body = await read_body(request)
-    wanted, moderator, culprit = decode_texts(UNDO, body, REASON), _moderator(request), path_id(request)
+    wanted, who, culprit = decode_texts(UNDO, body, REASON), moderator(request), path_id(request)
 
     async def effect(conn: Connection) -> Answer:
-        await moderation.check_undoable(conn, moderator, culprit)
+        await moderation.check_undoable(conn, who, culprit)
         asked = {"user_id": culprit, "reason": wanted.reason or ""}
         # One after another: two at once would only count each other's.
-        operation = await operations.create(conn, moderator.user_id, "undo_user", asked, entities=[f"undo:{culprit}"])
+        operation = await operations.create(conn, who.user_id, "undo_user", asked, entities=[f"undo:{culprit}"])
         return await accepted(request, conn, operation)
 
     return await waited(request, await once(request, body, effect))
@@ -96,14 +96,9 @@ async def _moderate(request: web.Request, kind: Kind) -> web.StreamResponse:
 async def _decide(request: web.Request, decisions: list[Decision]) -> list[Verdict]:
     """Carried out; what is cached of them is dropped before anybody is answered."""
     async with request.app[DATABASE].single() as conn:
-        verdicts = await moderation.moderate(conn, _moderator(request), decisions)
+        verdicts = await moderation.moderate(conn, moderator(request), decisions)
     request.app[TALK].changed({tag for verdict in verdicts for tag in verdict.tags})
     return verdicts
-
-
-def _moderator(request: web.Request) -> Moderator:
-    who = principal(request)
-    return Moderator(who.user_id, who.holds("admin"))
 
 
 def _reason(index: int, reason: str | None) -> str:

@@ -12,17 +12,17 @@ from server.bodies import reviews as bodies
 from server.bodies.releases import known
 from server.http import counted, reading
 from server.http.answer import Answer, raw
-from server.http.guard import principal, user_id
+from server.http.guard import user_id
 from server.http.idempotency import once
 from server.http.parse import check_depth, path_id, query, read_body, require_json
-from server.http.personal import looker, own
+from server.http.personal import looker, moderator, own
 from server.http.texts import decode_texts, judge
 from server.keys import DATABASE, TALK
 from server.rules import cache_tags
 from server.rules.reviews import LONGEST, SHORTEST
 from server.schemas.reviews import NewReview, ReviewPatch, ReviewsQuery
 from sql import reviews
-from sql.moderation import Decision, Moderator, moderate
+from sql.moderation import hide
 from sql.query import Connection
 from sql.reviews import Judged
 
@@ -90,12 +90,11 @@ async def update_review(request: web.Request) -> web.StreamResponse:
 
 async def delete_review(request: web.Request) -> web.StreamResponse:
     """DELETE /reviews/{id}"""
-    who, review_id = principal(request), path_id(request)
+    author, review_id = user_id(request), path_id(request)
     async with request.app[DATABASE].single() as conn:
-        erased = await reviews.delete(conn, who.user_id, review_id, moderates=looker(request)[1])
+        erased = await reviews.delete(conn, author, review_id, moderates=looker(request)[1])
         if erased.to_moderate:
-            hide = Decision("review", review_id, "hidden", "")
-            await moderate(conn, Moderator(who.user_id, who.holds("admin")), [hide])
+            await hide(conn, moderator(request), "review", review_id)
     request.app[TALK].changed((cache_tags.reviews(erased.release_id),))
     return web.Response(status=204)
 

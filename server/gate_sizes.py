@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from server.adapters.cgroup import machine, memory_limit
+from server import memory
 from server.rules.load import Sizes, sizes
 from server.settings import Settings
 
@@ -14,9 +14,7 @@ ASSUMED_MEMORY = 2**30
 
 def measured(settings: Settings, pool: int) -> Sizes:
     """The sizes. Cores are those this process may use, memory what its control groups or the machine have."""
-    whole = machine()
-    known = [limit for limit in (memory_limit(), whole.limit if whole is not None else None) if limit is not None]
     return sizes(
-        len(os.sched_getaffinity(0)), min(known, default=ASSUMED_MEMORY), pool, settings.max_concurrent_requests,
+        len(os.sched_getaffinity(0)), memory.bound() or ASSUMED_MEMORY, pool, settings.max_concurrent_requests,
         settings.max_queued_requests,
     )  # fmt: skip

@@ -41,9 +41,8 @@ async def forget_said(conn: Connection, user_id: int, most: int = AT_ONCE) -> Fo
         assert row is not None
         if row["forgotten"]:
             PUBLISHED.set(True)
-            releases, parents = row["releases"] or (), row["parents"] or ()
-            tags = {tag for one in releases for tag in (cache_tags.comments(one), cache_tags.reviews(one))}
-            return Forgotten(row["forgotten"], frozenset(tags.union(map(cache_tags.replies, parents))))
+            tags = (tag for one in row["releases"] or () for tag in (cache_tags.comments(one), cache_tags.reviews(one)))
+            return Forgotten(row["forgotten"], frozenset(tags))
     return Forgotten(0, frozenset())
 
 

@@ -7,19 +7,19 @@ select id from users where id = $1 for update;
 
 -- name: forget_comments
 -- Each of these takes at most $2 things away (`0017_forgetting.sql`) and says how many, and where they stood.
-select forgotten, releases, parents from forget_comments($1, $2);
+select forgotten, releases from forget_comments($1, $2);
 
 -- name: forget_reviews
-select forgotten, releases, '{}'::bigint[] as parents from forget_reviews($1, $2);
+select forgotten, releases from forget_reviews($1, $2);
 
 -- name: forget_votes
-select forget_votes($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+select forget_votes($1, $2) as forgotten, '{}'::bigint[] as releases;
 
 -- name: forget_reports
-select forget_reports($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+select forget_reports($1, $2) as forgotten, '{}'::bigint[] as releases;
 
 -- name: forget_decisions
-select forget_decisions($1, $2) as forgotten, '{}'::bigint[] as releases, '{}'::bigint[] as parents;
+select forget_decisions($1, $2) as forgotten, '{}'::bigint[] as releases;
 
 -- name: has_said
 select exists (select from comments where user_id = $1) or exists (select from reviews where user_id = $1)

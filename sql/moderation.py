@@ -73,6 +73,11 @@ async def moderate(conn: Connection, moderator: Moderator, decisions: Sequence[D
     return verdicts
 
 
+async def hide(conn: Connection, moderator: Moderator, kind: Kind, target: int) -> None:
+    """Take away what one of its readers may decide about, without a reason: what DELETE means to them."""
+    await moderate(conn, moderator, [Decision(kind, target, "hidden", "")])
+
+
 async def check_undoable(conn: Connection, moderator: Moderator, user_id: int) -> None:
     """NotFound if there is no such account; Forbidden if it is an administrator's, or another moderator's for one."""
     role: str | None = await QUERIES.role_of.fetchval(conn, user_id)

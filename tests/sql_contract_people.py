@@ -21,7 +21,7 @@ from sql import (
 )
 from tests.sql_contract import NOTHING, VALUE, Contract
 
-FORGOTTEN = "forgotten releases parents"
+FORGOTTEN = "forgotten releases"
 PEOPLE: Contract = {
     "accounts": {
         "username_taken": VALUE,

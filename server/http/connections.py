@@ -126,7 +126,7 @@ class Connections:
 
     def full_for(self, address: str) -> bool:
         """Whether there is no room for somebody from there."""
-        return self.open >= self.bounds.most + (self.bounds.kept_for_loopback if _is_loopback(address) else 0)
+        return self.open >= self.bounds.most + (self.bounds.kept_for_loopback if is_loopback(address) else 0)
 
     def admit(self, address: str) -> tuple[int | None, str]:
         """Count it in. What to give back to `leave`, and why it is refused: then it was not counted."""
@@ -154,10 +154,11 @@ class Connections:
     def _key(self, address: str) -> int | None:
         if not self.bounds.of_address or not address:
             return None
-        if not self.bounds.counts_loopback and _is_loopback(address):
+        if not self.bounds.counts_loopback and is_loopback(address):
             return None
         return address_key(address)
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether it is of this machine, also written as IPv6."""
     return address == "::1" or address.startswith(("127.", "::ffff:127."))

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from server.errors import Overloaded
 from server.gate import Gate, Place
 from server.http import problems
+from server.http.connections import is_loopback
 from server.http.guard import ADDRESS
 from server.rules.limits import address_key
 from server.rules.load import Kind
@@ -23,7 +24,6 @@ PLACE = web.RequestKey("place", Place)
 MOST_LINES = 10
 # Seconds, in turn: whoever is turned away together should not come back together.
 RETRY_AFTER = (1, 2, 3)
-OF_THIS_MACHINE = ("127.", "::1", "::ffff:127.")
 
 
 async def queued(gate: Gate, request: web.Request, kind: Kind, *, anonymous: bool) -> Place | None:
@@ -45,7 +45,7 @@ async def queued(gate: Gate, request: web.Request, kind: Kind, *, anonymous: boo
 def owner(request: web.BaseRequest) -> int | None:
     """Whose request it is, by address; None where it cannot be seen: behind a proxy here that is not trusted."""
     address = request.get(ADDRESS, "")
-    return None if not address or address.startswith(OF_THIS_MACHINE) else address_key(address)
+    return None if not address or is_loopback(address) else address_key(address)
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from aiohttp import web
 
 from server.http.answer import JSON, Answer, same
-from server.http.guard import PRINCIPAL
+from server.http.guard import PRINCIPAL, principal
+from sql.moderation import Moderator
 
 # A browser may keep it and has to ask whether it is still so.
 HEADERS = {
@@ -26,6 +27,12 @@ def own(request: web.Request, body: bytes) -> Answer:
         del headers["Content-Type"]
         return Answer(status=304, headers=headers)
     return Answer(body=body, headers=headers)
+
+
+def moderator(request: web.Request) -> Moderator:
+    """Who asks, as somebody who decides about what people say."""
+    who = principal(request)
+    return Moderator(who.user_id, who.holds("admin"))
 
 
 def looker(request: web.Request) -> tuple[int | None, bool]:

@@ -5,7 +5,6 @@
     slug:SLUG     what was asked for by that slug
     episode:ID    that episode alone
     comments:ID   the comments of one release
-    replies:ID    the replies to one comment
     reviews:ID    the reviews of one release
 
 An answer that was asked for by slug or by an episode's id learns the release's tag when its body is made. So an import
@@ -39,11 +38,6 @@ def episode(episode_id: int) -> str:
 def comments(release_id: int) -> str:
     """Of the comments of one release."""
     return f"comments:{release_id}"
-
-
-def replies(comment_id: int) -> str:
-    """Of the replies to one comment."""
-    return f"replies:{comment_id}"
 
 
 def reviews(release_id: int) -> str:

@@ -5,7 +5,7 @@
 -- Threads keep their shape: rows stay, without author and text. As `settle_comment` would do one by one, but for all of a
 -- slice at once: what nobody answered falls out of its list, and so does a gap when the last answer below it has fallen.
 create function forget_comments(
-    author bigint, most integer, out forgotten integer, out releases bigint[], out parents bigint[]
+    author bigint, most integer, out forgotten integer, out releases bigint[]
 ) language plpgsql as $$
 declare
     chosen bigint[];
@@ -15,13 +15,12 @@ declare
     -- what those that fell had answered
     above bigint[];
 begin
-    select count(*)::integer, array_agg(c.id), array_agg(distinct c.release_id),
-        array_agg(distinct c.parent_id) filter (where c.parent_id is not null)
-    into forgotten, chosen, releases, parents
+    select count(*)::integer, array_agg(c.id), array_agg(distinct c.release_id)
+    into forgotten, chosen, releases
     from (
         -- A range of one, as only their own index leads through that in order: by age alone, whoever said most of all would
         -- be searched for behind everything that has been forgotten already.
-        select id, release_id, parent_id from comments
+        select id, release_id from comments
         where user_id >= author and user_id <= author
         order by user_id, created_at, id
         limit most
