@@ -6,6 +6,7 @@
     episode:ID    that episode alone
     comments:ID   the comments of one release
     reviews:ID    the reviews of one release
+    personal:ID   what is recommended to one user
 
 An answer that was asked for by slug or by an episode's id learns the release's tag when its body is made. So an import
 that knows nothing but the ids of releases reaches all of them.
@@ -43,6 +44,11 @@ def comments(release_id: int) -> str:
 def reviews(release_id: int) -> str:
     """Of the reviews of one release."""
     return f"reviews:{release_id}"
+
+
+def personal(user_id: int) -> str:
+    """Of what is recommended to one user."""
+    return f"personal:{user_id}"
 
 
 def named(id_or_slug: str) -> tuple[str, ...]:
