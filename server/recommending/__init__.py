@@ -1,0 +1,1 @@
+"""The mathematics of recommendations, run by a process of its own."""
