@@ -14,6 +14,7 @@ from types import FrameType
 from tests.bench import (
     micro,
     report,
+    scenarios_finding,
     scenarios_people,
     scenarios_read,
     scenarios_running,
@@ -32,6 +33,8 @@ SCENARIOS: dict[str, Callable[[Bench], list[Result]]] = {
     "read": scenarios_read.hot_reads,
     "uncached": scenarios_read.uncached_reads,
     "views": scenarios_views.single_events,
+    "search": scenarios_finding.search,
+    "recommend": scenarios_finding.recommend,
     "storm": scenarios_people.login_storm,
     "app": scenarios_people.app_mix,
     "badge": scenarios_running.badge,

@@ -8,6 +8,7 @@ from time import monotonic
 
 import asyncpg
 
+from server.rules import search_text
 from tests.chaos.editor import FOLLOWED, Record
 from tests.chaos.process import EPISODES
 
@@ -62,6 +63,7 @@ class EditorVerdict:
     releases_lost: int = 0
     releases_twice: int = 0
     titles_wrong: int = 0
+    not_searchable: int = 0
     revisions_missing: int = 0
     events_missing: int = 0
     events_twice: int = 0
@@ -124,6 +126,11 @@ async def _made(conn: asyncpg.Connection[asyncpg.Record], record: Record, found:
     )
     for release, titles in record.titles.items():
         found.titles_wrong += await conn.fetchval("select title from releases where id = $1", release) not in titles
+    # The document of a release is written with it, or neither is.
+    searchable = await conn.fetch(
+        "select r.title, d.keys from releases r left join search_documents d on d.release_id = r.id"
+    )
+    found.not_searchable = sum(search_text.key(row["title"]) not in (row["keys"] or ()) for row in searchable)
     found.revisions_missing = abs(
         len(episodes) + len(numbers)
         - await conn.fetchval(CREATED)
