@@ -12,7 +12,8 @@ from server.http.answer import Answer, links, page_body, plain, raw
 from server.http.guard import user_id
 from server.http.idempotency import once
 from server.http.parse import check_depth, decode, path_id, query, read_body, require_json
-from server.keys import DATABASE
+from server.keys import DATABASE, TALK
+from server.rules import cache_tags
 from server.schemas.subscriptions import NewSubscription, SubscriptionsQuery
 from sql import subscriptions
 from sql.query import Connection
@@ -30,7 +31,9 @@ async def create_subscription(request: web.Request) -> web.StreamResponse:
         made = await subscriptions.create(conn, owner, wanted.subscription_type, wanted.target_id)
         return plain(asdict(made), status=201, headers={"Location": f"/api/v1/subscriptions/{made.id}"})
 
-    return await once(request, body, effect, single=True)
+    answer = await once(request, body, effect, single=True)
+    _changed(request, owner)
+    return answer
 
 
 async def list_subscriptions(request: web.Request) -> web.StreamResponse:
@@ -50,4 +53,10 @@ async def delete_subscription(request: web.Request) -> web.StreamResponse:
     subscription_id, owner = path_id(request), user_id(request)
     async with request.app[DATABASE].transaction() as conn:
         await subscriptions.delete(conn, owner, subscription_id)
+    _changed(request, owner)
     return web.Response(status=204)
+
+
+def _changed(request: web.Request, owner: int) -> None:
+    """What one follows has a say in what is recommended."""
+    request.app[TALK].changed([cache_tags.personal(owner)])

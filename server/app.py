@@ -15,6 +15,7 @@ import orjson
 from aiohttp import web
 
 from handlers import notifications as told
+from handlers import recommendations as recommended
 from handlers.pages import PAGES, load_pages
 from server import __version__, api_tokens, keys, memory, metrics_sources
 from server.accounts import Accounts
@@ -50,6 +51,7 @@ from server.pressure import Pressure
 from server.routes import table
 from server.rules.limits import API_LIMIT
 from server.rules.pressure import SHED
+from server.search.searching import Search
 from server.secret_key import secret_keys
 from server.settings import Settings
 from sql.query import Observer
@@ -102,6 +104,7 @@ def build(settings: Settings, outside: Outside) -> web.Application:
     _add_gate(app, gate)
     metrics.add(metrics_sources.of_cache(cache))
     metrics.add(metrics_sources.of_logs(outside.request_log))
+    app[keys.PROBES] = []
     add_actors(app, settings, outside.dsn, outside.on_fatal)
     _add_health(app, settings)
     _add_routes(app, edge, table())
@@ -173,6 +176,7 @@ def _add_health(app: web.Application, settings: Settings) -> None:
 
     memory_left = _memory_probe(app[keys.PRESSURE])
     probes = [Probe("database", database_answers, vital=True), disk_probe(settings.data_dir), memory_left]
+    probes += [_search_probe(app[keys.SEARCH]), *app[keys.PROBES]]
     if keys.MAILER in app:
         probes.append(_mail_probe(app[keys.MAILER]))
     if keys.CDN in app:
@@ -203,6 +207,16 @@ def _mail_probe(mailer: mail.Mailer) -> Probe:
     return Probe("smtp", mail_goes_out)
 
 
+def _search_probe(search: Search) -> Probe:
+    """How searches are answered: by full text, or by what else there is meanwhile."""
+
+    async def searches_are_answered() -> Check:
+        status, detail = search.standing()
+        return Check(status, detail)
+
+    return Probe("search", searches_are_answered)
+
+
 def _redis_probe(redis: Redis) -> Probe:
     async def redis_answers() -> Check:
         return Check("degraded", "rate limits count in this process alone") if redis.away else Check("ok")
@@ -226,7 +240,10 @@ def _add_routes(app: web.Application, edge: Edge, routes: tuple[Route, ...]) -> 
     page = limits_body.page(policies_by_name.values())
     app[keys.LIMITS] = Entry("limits", page, "application/json", FIXED, ("limits",))
     # Personal answers from memory, by the handler that gives them otherwise.
-    at_once: dict[Handler, AtOnce] = {told.count_unread: told.unread_at_once(app[keys.UNREAD])}
+    at_once: dict[Handler, AtOnce] = {
+        told.count_unread: told.unread_at_once(app[keys.UNREAD]),
+        **recommended.at_once(app[keys.CACHE]),
+    }
     for route in routes:
         stats = app[keys.METRICS].route(route.method, plain_path(route.path))
         handler = guard(route, app[keys.METER], app.get(keys.SHARED_METER))

@@ -74,6 +74,10 @@ TABLE: dict[str, tuple[int, int, int]] = {
     "feeds": (300, 60, 300),
     "comments": (60, 5, 10),
     "reviews": (60, 5, 10),
+    "similar": (600, 60, 300),
+    "personal": (3600, 0, 0),
+    "search": (60, 15, 60),
+    "suggestions": (300, 60, 300),
 }
 assert tuple(TABLE) == CACHE_POLICIES
 BRIEF = frozenset({"comments", "reviews"})

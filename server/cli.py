@@ -23,6 +23,9 @@ COMMANDS = {
     "create-admin": ("create_admin", "create or promote an administrator (ADMIN_PASSWORD, or a prompt)"),
     "doctor": ("doctor", "check configuration, database, locale, disk and clock"),
     "repair": ("repair", "count everything anew and put right what differs"),
+    "rebuild-search": ("rebuild_search", "build the search documents anew; the server may run"),
+    "evaluate-recommendations": ("evaluate_recommendations", "hide ratings and see who finds them again: a table"),
+    "recommend-worker": ("recommend_worker", "work out what is like what (the server starts it when needed)"),
     "openapi": ("openapi", "print the OpenAPI document"),
 }
 
@@ -54,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage(wrong: str | None) -> int:
-    lines = [f"  {name:<13}{text}" for name, (_, text) in COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items()]
     text = "usage: python run.py [COMMAND] [ARGUMENT…]\n\n" + "\n".join(lines)
     if wrong is not None:
         print(f"run.py: no command is named {wrong}\n\n{text}", file=sys.stderr)

@@ -19,6 +19,7 @@ from actors.consumers.cdn_purger import CdnPurger
 from actors.consumers.eraser import Eraser, LateEraser
 from actors.consumers.list_matches import ListMatches
 from actors.consumers.mailer import AccountMailer
+from actors.consumers.neighbours import Neighbours
 from actors.consumers.notifications import Notifications
 from actors.consumers.release_counts import ReleaseCounts
 from actors.consumers.user_stats import UserStats
@@ -61,6 +62,8 @@ from server.adapters.addresses import Addresses
 from server.adapters.outgoing import Outgoing
 from server.adapters.redis import Redis
 from server.bodies import notifications, trending
+from server.crew_recommendations import add_recommendations
+from server.crew_search import add_search
 from server.errors import ActorStopped, MailboxFull
 from server.events import (
     ConsumerProgress,
@@ -132,6 +135,8 @@ def add_actors(
     _add_notifications(app, settings, system)
     _add_webhooks(app, settings, system)
     _add_notification_mails(app, settings, system)
+    add_search(app, settings, system)
+    add_recommendations(app, settings, dsn, system)
     app[keys.METRICS].add(metrics_sources.of_actors(system))
     app[keys.METRICS].add(metrics_sources.of_gauges(shown))
     app[keys.METRICS].add(metrics_sources.of_meter(app[keys.METER]))
@@ -238,7 +243,7 @@ def consumers(app: web.Application, settings: Settings) -> list[Consumer]:
     """Whoever reads the outbox."""
     database, files = app[keys.DATABASE], app[keys.FILES]
     found: list[Consumer] = [
-        WebhookConsumer(), UserStats(), ReleaseCounts(), Activity(), ListMatches(), Notifications(),
+        WebhookConsumer(), UserStats(), ReleaseCounts(), Activity(), ListMatches(), Notifications(), Neighbours(),
         Eraser(database, files), LateEraser(database, files)
     ]  # fmt: skip
     if keys.MAILER in app:

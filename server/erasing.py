@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from server.database import Database
 from server.errors import Overloaded
+from server.rules import cache_tags
 from sql import erasure
 
 # How often somebody may say something new at the very moment in which their account is to go.
@@ -23,7 +24,7 @@ async def erase(database: Database, user_id: int, changed: Callable[[Collection[
             if silent := await erasure.silence(conn, user_id):
                 stale = await erasure.erase(conn, user_id)
         if silent:
-            _tell(changed, stale)
+            _tell(changed, {*stale, cache_tags.personal(user_id)})
             return
     raise Overloaded("This account is still busy; try again when it is not.")
 

@@ -122,6 +122,25 @@ class Sharing:
 
 
 @dataclass(slots=True)
+class Indexing:
+    """How Elasticsearch is kept in step: what this instance saw last, and counters since the start.
+
+    `filled`: there is an index of our shape; `ready`: nothing is missing in it for long; `lag`: seconds since when
+    something is; `documents` by what became of them.
+    """
+
+    alias: str = ""
+    filled: bool = False
+    ready: bool = False
+    filling: bool = False
+    leading: bool = False
+    lag: float = 0.0
+    failures: int = 0
+    documents: Counter[str] = field(default_factory=Counter)
+    latency: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
 class MailCounters:
     """What became of mails about notifications since the start, and for how many seconds the oldest due has waited."""
 
@@ -142,6 +161,38 @@ class RecommendationCounters:
     looked_at: int = 0
     recommended: int = 0
     rounds: int = 0
+
+
+@dataclass(slots=True)
+class SearchBuilding:
+    """How search documents get on: whether every release has one (None: nobody has looked yet), and counters since the
+    start of what the builder wrote and looked at."""
+
+    complete: bool | None = None
+    written: int = 0
+    words: int = 0
+    words_dropped: int = 0
+
+
+@dataclass(slots=True)
+class Recommending:
+    """What is recommended, by kind, since the start, and how the worker process gets on that works out neighbours.
+
+    `stale` rows wait to be worked out anew; `users` and `items` the model was made from.
+    """
+
+    served: Counter[str] = field(default_factory=Counter)
+    # who looked at theirs, not written down yet
+    viewers: set[int] = field(default_factory=set)
+    running: bool = False
+    runs: int = 0
+    failures: int = 0
+    # stopped from outside
+    interrupted: int = 0
+    seconds: float = 0.0
+    stale: int = 0
+    users: int = 0
+    items: int = 0
 
 
 @dataclass(slots=True)

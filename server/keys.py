@@ -14,10 +14,10 @@ from server.adapters.mail import Smtp
 from server.adapters.redis import Redis
 from server.cache import Entry, Policy, ResponseCache
 from server.database import Database
-from server.events import Bell, Endings, Trends, ViewerSalts
+from server.events import Bell, Endings, Recommending, Trends, ViewerSalts
 from server.files import Files
 from server.gate import Gate
-from server.health import Health
+from server.health import Health, Probe
 from server.http.client import ClientAddress
 from server.http.connections import Connections
 from server.http.edge import Edge
@@ -28,6 +28,8 @@ from server.metrics import Metrics
 from server.passwords import Hasher
 from server.pressure import Pressure
 from server.rules.unsubscribing import UnsubscribeTokens
+from server.search.misses import Misses
+from server.search.searching import Search
 from server.settings import Settings
 from server.shared_meter import SharedMeter
 from server.streams import Streams
@@ -42,6 +44,8 @@ CACHE = web.AppKey("cache", ResponseCache)
 POLICIES = web.AppKey("policies", dict[str, Policy])
 METRICS = web.AppKey("metrics", Metrics)
 HEALTH = web.AppKey("health", Health)
+# What else is to be looked at: each part adds its own.
+PROBES = web.AppKey("probes", list[Probe])
 CLIENTS = web.AppKey("clients", ClientAddress)
 TRENDS = web.AppKey("trends", Trends)
 SALTS = web.AppKey("salts", ViewerSalts)
@@ -58,6 +62,8 @@ ACCOUNTS = web.AppKey("accounts", Accounts)
 # Only where e-mail is on.
 MAILER = web.AppKey("mailer", Smtp)
 UNSUBSCRIBE_TOKENS = web.AppKey("unsubscribe_tokens", UnsubscribeTokens)
+SEARCH = web.AppKey("search", Search)
+SEARCH_MISSES = web.AppKey("search_misses", Misses)
 # Only where there is one to purge.
 CDN = web.AppKey("cdn", Cdn)
 METER = web.AppKey("meter", Meter)
@@ -75,3 +81,4 @@ GATE = web.AppKey("gate", Gate)
 WORDS = web.AppKey("words", WordRules)
 WORD_KEEPER = web.AppKey("word_keeper", ActorRef[Reload])
 TALK = web.AppKey("talk", Talk)
+RECOMMENDING = web.AppKey("recommending", Recommending)

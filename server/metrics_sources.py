@@ -16,6 +16,7 @@ from server.events import (
     OperatorGauges,
     OutboxProgress,
     RecommendationCounters,
+    SearchBuilding,
     Trends,
     ViewCounters,
 )
@@ -248,6 +249,17 @@ def of_recommendations(daily: RecommendationCounters) -> Source:
         yield CounterMetricFamily("yojohan_recommendation_users", "Users looked at.", daily.looked_at)
         yield CounterMetricFamily("yojohan_recommendations", "Releases recommended.", daily.recommended)
         yield CounterMetricFamily("yojohan_recommendation_rounds", "Days that were finished here.", daily.rounds)
+
+    return collect
+
+
+def of_search_building(building: SearchBuilding) -> Source:
+    """What the builder of search documents did here."""
+
+    def collect() -> Iterator[Metric]:
+        yield CounterMetricFamily("yojohan_search_documents_built", "Documents the builder wrote.", building.written)
+        yield CounterMetricFamily("yojohan_search_words_counted", "Words of titles that were counted.", building.words)
+        yield CounterMetricFamily("yojohan_search_words_dropped", "Words that no title had.", building.words_dropped)
 
     return collect
 

@@ -47,6 +47,7 @@ from server import errors
 from server.http.parse import UUID_PATTERN
 from server.http.route import Handler, Route
 from server.routes_community import community
+from server.routes_finding import finding
 from server.schemas import accounts as account_types
 from server.schemas import analytics_answers, answers, catalogue_answers, cms_answers, library_examples, queries
 from server.schemas import library as library_types
@@ -115,7 +116,7 @@ def table() -> tuple[Route, ...]:
     """All routes. Where two could match, the one further up wins."""
     return (
         *operational(), *catalogue(), *watched(), *accounts(), *people(), *library(), *shared(), *community(), *cms(),
-        *notifications(), *outwards(),
+        *notifications(), *outwards(), *finding(),
     )  # fmt: skip
 
 
@@ -196,7 +197,7 @@ def people() -> tuple[Route, ...]:
     return (
         Route(method="GET", path=f"{API}/profile", handler=profiles.get_profile, tag="Profile", summary="My profile", access="user", answer=Profile),
         Route(method="PATCH", path=f"{API}/profile", handler=profiles.update_profile, tag="Profile", summary="Change my profile", access="user", limits=("writes",), body=ProfilePatch, body_example=PATCH_EXAMPLE, answer=Profile, errors=(errors.Conflict,)),
-        Route(method="GET", path=f"{API}/users", handler=profiles.search_users, tag="Profile", summary="People by the beginning of their username", description="Finds public profiles. `count` is exact up to 1000.", limits=("search",), query=UsersQuery, answer=UserPage),
+        Route(method="GET", path=f"{API}/users", handler=profiles.search_users, tag="Profile", summary="People by the beginning of their username", description="Finds public profiles. `count` is exact up to 1000.", limits=("people",), query=UsersQuery, answer=UserPage),
         Route(method="GET", path=f"{API}/users/{{id}}", handler=profiles.get_user, tag="Profile", summary="Somebody's profile", description="Of a private profile only its owner and administrators see more than the name.", answer=User),
         Route(method="GET", path=f"{API}/profile/stats", handler=stats.get_own_stats, tag="Profile", summary="What I have watched and keep", access="user", answer=UserStatistics),
         Route(method="GET", path=f"{API}/users/{{id}}/stats", handler=stats.get_user_stats, tag="Profile", summary="What somebody has watched and keeps", description="Of a private profile only its owner and administrators see them.", answer=UserStatistics, errors=hidden),

@@ -13,7 +13,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # The rows of the cache policy table; CACHE_TTL_<POLICY> overrides the time to live of one.
 CACHE_POLICIES = (
     "release", "releases", "latest", "episodes", "episode", "related", "vocabulary", "franchise", "schedule",
-    "analytics_live", "analytics", "top", "trending", "feeds", "comments", "reviews",
+    "analytics_live", "analytics", "top", "trending", "feeds", "comments", "reviews", "similar", "personal",
+    "search", "suggestions",
 )  # fmt: skip
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 

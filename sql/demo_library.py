@@ -29,6 +29,7 @@ async def fill(conn: Connection, people: Sequence[tuple[int, int]], seed: int, n
         QUERIES.fill_genre_subscriptions,
         QUERIES.fill_activity,
         QUERIES.fill_counts,
+        QUERIES.fill_ratings,
         QUERIES.start_stats,
     ):
         await query.execute(conn)

@@ -144,6 +144,14 @@ from (
 ) g
 where m.release_id = g.release_id;
 
+-- name: fill_ratings
+-- As `rate` in search_documents.sql, for everything that was rated here.
+update search_documents d
+set rating = case when m.rating_count > 0 then floor(m.average_rating)::smallint end, changed = pg_current_xact_id()
+from popularity_metrics m
+where m.release_id = d.release_id and d.release_id in (select release_id from demo_picks where rating is not null)
+  and d.rating is distinct from case when m.rating_count > 0 then floor(m.average_rating)::smallint end;
+
 -- name: start_stats
 insert into user_stats (user_id) select distinct user_id from demo_picks order by 1;
 

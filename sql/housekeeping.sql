@@ -276,3 +276,13 @@ with gone as (
     returning 1
 )
 select count(*) from gone;
+
+-- name: search_misses
+with gone as (
+    delete from search_misses where (day, query) in (
+        select day, query from search_misses where day < current_date - 90 order by day, query limit $1
+        for update skip locked
+    )
+    returning 1
+)
+select count(*) from gone;

@@ -1,7 +1,9 @@
 -- One import at a time; its look-ups are short, whatever the planner is told about the disk.
+-- What searches still have to read through, as it is not in its index yet, stays short.
 -- name: lock_imports
 select pg_advisory_xact_lock(hashtext('yojohan catalogue import')),
-       set_config('random_page_cost', '1.1', true), set_config('jit', 'off', true)
+       set_config('random_page_cost', '1.1', true), set_config('jit', 'off', true),
+       set_config('gin_pending_list_limit', '256kB', true), set_config('work_mem', '8MB', true)
 
 -- name: start_run
 delete from import_claims where run <> $1 and claimed_at < now() - interval '1 day'

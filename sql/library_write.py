@@ -7,6 +7,7 @@ stays true until the commit, and revisions come in the order of commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +22,8 @@ from sql.query import Connection, load
 
 QUERIES = load("library_write")
 Key = tuple[int, int]
+# Whose library the transaction under way in this task has changed: its commit tells whoever keeps something made of it.
+CHANGED: ContextVar[frozenset[int]] = ContextVar("changed_libraries", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ async def write(
         revision += 1
         await _store(conn, user_id, revision, now, changes, steps)
         await publish(conn, events(user_id, origin, changes, steps, batch.started()))
+        CHANGED.set(CHANGED.get() | {user_id})
     unknown = sorted(batch.unknown_releases), sorted(batch.unknown_episodes)
     return Written(revision, len(changes) + len(steps), *unknown)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sql import search_documents
 from sql.query import Connection, load
 from sql.recount import Difference
 
@@ -14,6 +15,8 @@ async def apply(conn: Connection, changes: Sequence[tuple[int, int, int, int]]) 
     """Add the changes (release, favourites, ratings, sum of ratings), at most one a release."""
     rows = sorted(changes)
     await QUERIES.apply.execute(conn, *([row[place] for row in rows] for place in range(4)))
+    if rated := [row[0] for row in rows if row[2] or row[3]]:
+        await search_documents.rate(conn, rated)
 
 
 async def release_ids(conn: Connection, after: int, limit: int) -> list[int]:
@@ -27,4 +30,6 @@ async def mend(conn: Connection, release_ids: Sequence[int]) -> list[Difference]
     Call it in a transaction that keeps one snapshot (REPEATABLE READ): then a change made meanwhile fails it, and it
     can be tried again. What waits in the outbox is not missing, only not counted yet.
     """
-    return [Difference(*row) for row in await QUERIES.mend.fetch(conn, list(release_ids))]
+    found = [Difference(*row) for row in await QUERIES.mend.fetch(conn, list(release_ids))]
+    await search_documents.rate(conn, release_ids)
+    return found

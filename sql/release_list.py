@@ -181,3 +181,13 @@ async def draw(conn: Connection, wanted: Filter, limit: int) -> list[int]:
         order by random() limit {statement.parameter(limit)}
     """  # noqa: S608 - as above
     return [row["id"] for row in await Query("draw_releases", text).fetch(conn, *statement.parameters)]
+
+
+async def among(conn: Connection, wanted: Filter, ids: Sequence[int]) -> set[int]:
+    """Those of these ids whose releases fit."""
+    if wanted.nothing_fits or not ids:
+        return set()
+    statement = _conditions(wanted)
+    statement.add("r.id = any ({}::bigint[])", list(ids))
+    text = f"select r.id from releases r where {' and '.join(statement.conditions)}"  # noqa: S608 - as above
+    return {row["id"] for row in await Query("filter_releases", text).fetch(conn, *statement.parameters)}

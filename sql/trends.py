@@ -22,6 +22,8 @@ TOP = 1000
 PATIENCE = 300.0
 # A release is visited by the round at least once a day when a pass runs each minute, but never more than this a pass.
 SLICE = 150
+# How many of the most popular releases are looked through for those of a genre, where the top holds fewer than enough.
+POPULAR, ENOUGH = 3_000, 100
 # How many releases beyond the wanted ones are looked at, before the invisible ones drop out.
 SPARE = 200
 # After a longer pause a window is built anew: the hours that left it since may have been dropped.
@@ -140,6 +142,18 @@ async def wal_position(conn: Connection) -> int | None:
 async def trending_page(conn: Connection, release_ids: Sequence[int]) -> list[str]:
     """The JSON of these releases in their order; what has become invisible is left out."""
     return [row["release"] for row in await QUERIES.trending_page.fetch(conn, list(release_ids))]
+
+
+async def trending_of(
+    conn: Connection, release_ids: Sequence[int], genres: Sequence[int], without: Sequence[int]
+) -> list[int]:
+    """What of a top carries these genres and none of the others; where that is little, behind it what is popular."""
+    found = await QUERIES.trending_of.fetch(conn, list(release_ids), list(genres), list(without))
+    top = [row["id"] for row in found]
+    if len(top) >= ENOUGH:
+        return top
+    further = await QUERIES.popular_of.fetch(conn, list(genres), list(without), top, POPULAR, ENOUGH - len(top))
+    return [*top, *(row["id"] for row in further)]
 
 
 async def top_releases(conn: Connection, period: Period | None, limit: int) -> list[TopRelease]:

@@ -170,6 +170,27 @@ join releases r on r.id = wanted.release_id and r.visible
 left join popularity_metrics m on m.release_id = wanted.release_id
 order by wanted.position;
 
+-- name: trending_of
+-- Those of a top ($1) that carry all of the genres $2 and none of $3, in its order.
+select t.id
+from unnest($1::bigint[]) with ordinality as t (id, place)
+join releases r on r.id = t.id and r.visible
+where r.genre_ids @> $2::bigint[] and not r.genre_ids && $3::bigint[]
+order by t.place;
+
+-- name: popular_of
+-- Of the $4 most popular releases those that carry all of the genres $1 and none of $2 and are not among $3; $5 of them.
+select r.id
+from (
+    select release_id, popularity_score from popularity_metrics
+    order by popularity_score desc, release_id desc
+    limit $4
+) p
+cross join lateral (select id, genre_ids from releases where id = p.release_id and visible limit 1) r
+where r.genre_ids @> $1::bigint[] and not r.genre_ids && $2::bigint[] and r.id <> all ($3::bigint[])
+order by p.popularity_score desc, r.id desc
+limit $5;
+
 -- name: window_top
 -- Most viewed releases of a window, views undecayed; $3 as in `top`.
 select w.release_id, r.slug, r.title, w.views

@@ -9,21 +9,22 @@ from sql.query import Query, load
 
 NOUNS = (
     "accounts", "activity", "api_tokens", "audit_log", "calendars", "erasure", "exports", "housekeeping", "idempotency",
-    "library", "library_write", "list_imports", "mailed", "operations", "outbox", "presence", "profiles", "progress",
-    "release_counts", "reviews", "revocations", "sessions", "streams", "subscriptions", "sync", "talk_counts",
-    "user_stats", "users",
+    "library", "library_write", "list_imports", "mailed", "neighbours", "operations", "outbox", "presence", "profiles",
+    "progress", "recommendations", "recommending", "release_counts", "reviews", "revocations", "sessions", "streams",
+    "subscriptions", "sync", "talk_counts", "user_stats", "users",
 )  # fmt: skip
 GROWING = frozenset(
     {
         "account_tokens", "activity", "activity_topics", "api_tokens", "comments", "episodes", "external_ids",
         "helpful_votes", "idempotency_keys", "library_entries", "moderation_decisions", "operations",
         "popularity_metrics", "progress", "refresh_tokens", "release_documents", "release_talk", "releases", "reports",
-        "reviews", "sessions", "subscriptions", "unmatched_entries", "user_presence", "user_revisions", "user_stats",
+        "reviews", "search_documents", "search_misses", "search_words", "sessions", "subscriptions",
+        "unmatched_entries", "user_presence", "user_revisions", "user_stats",
         "users", "view_metrics", "view_viewers",
     }
 )  # fmt: skip
-# Ends at the first row it finds.
-WHOLE = {"anybody_waits": {"unmatched_entries"}}
+# Ends at the first row it finds; counts all there are, at most hourly.
+WHOLE = {"anybody_waits": {"unmatched_entries"}, "count_words": {"releases"}}
 
 
 def statements(noun: str) -> Iterator[Query]:

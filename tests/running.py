@@ -10,10 +10,14 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, web
 
+from actors import neighbours
 from server.app import Outside, build
 from server.commands.serve import Runner
 from server.logs import LogWriter, RequestLog, Sink
 from server.settings import load
+
+# No worker beside a test: those that are about it start one themselves.
+neighbours.SETTLING = float("inf")
 
 
 @dataclass

@@ -162,6 +162,8 @@ CATALOGUE: Contract = {
         "refresh_scores": NOTHING,
         "stored_lists": "period computed_at release_ids scores",
         "trending_page": "release",
+        "trending_of": "id",
+        "popular_of": "id",
         "window_top": trends.TopRelease,
         "window_genres": trends.TopGenre,
         "all_time_top": trends.TopRelease,

@@ -39,6 +39,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters.mail",
         "actors.base",
     ),
+    # Its state is what searches are filtered and counted by.
+    "actors.search_index": (
+        "sql", "server.errors", "server.database", "server.search.index", "server.search.popular", "actors.base",
+    ),
+    # It sends through a port.
+    "actors.search_indexer": (
+        "sql", "server.errors", "server.events", "server.database", "server.rules", "server.adapters.elasticsearch",
+        "actors.base",
+    ),
+    # What a slice is, the command that rebuilds shares with it.
+    "actors.search_builder": (
+        "sql", "server.errors", "server.events", "server.database", "server.search.building",
+        "server.search.documents", "actors.base",
+    ),
     # The runtime beneath all actors.
     "actors.base": ("server.errors",),
     # One class, one file: what a consumer of the outbox does is said in SQL, or through a port.
@@ -116,7 +130,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *FORMATS, "sql", "server.bodies", "server.cache", "server.cms", "server.database", "server.errors",
         "server.events",
         "server.http.answer", "server.http.paging", "server.http.parse", "server.loader", "server.rules",
-        "server.schemas",
+        "server.schemas", "server.search",
     ),
     "server.http": (
         *FORMATS, "aiohttp", "multidict", "sql", "server.http", "server.cache", "server.cms", "server.errors",
@@ -136,6 +150,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Addresses others choose, and secrets made for them.
     "server.webhooks": ("orjson", "server.adapters.addresses", "server.errors", "server.rules"),
     "server.metrics_webhooks": ("prometheus_client", "server.events", "server.metrics"),
+    "server.metrics_recommendations": ("prometheus_client", "server.events", "server.metrics"),
     # Who is asking, and what it costs them.
     "server.identity": ("jwt", "server.errors"),
     "server.meter": ("server.rules",),
@@ -154,7 +169,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sql", "server.database", "server.errors", "server.identity", "server.passwords", "server.revoking",
         "server.rules",
     ),
-    "server.erasing": ("sql", "server.database", "server.errors"),
+    "server.erasing": ("sql", "server.database", "server.errors", "server.rules"),
     "server.cache": ("multidict", "server.errors", "server.settings_values"),
     "server.database": (
         "asyncpg", "orjson", "sql.migrate", "sql.outbox", "sql.query", "server.errors", "server.events",
@@ -164,13 +179,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.loader": (),
     "server.unread": ("server.loader",),
     "server.files": ("server.errors",),
-    "server.postgres": ("server.postgres", "server.errors"),
+    # The mathematics, in a process of its own: nothing that the server loads imports it.
+    "server.recommending": (
+        "numpy", "sql", "server.importing.reading", "server.lists.formats", "server.recommending", "server.rules",
+    ),
     "server.importing": (
-        *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.rules", "server.errors",
+        *FORMATS, "asyncpg", "ijson", "sql", "server.importing", "server.schemas", "server.search.documents",
+        "server.rules", "server.errors",
     ),
     # The catalogue as editors change it; releases go through what imports are made of.
     "server.cms": (
-        *FORMATS, "asyncpg", "sql", "server.cms", "server.importing", "server.schemas", "server.rules", "server.errors",
+        *FORMATS, "asyncpg", "sql", "server.cms", "server.importing", "server.schemas", "server.search.documents",
+        "server.rules", "server.errors",
     ),
     # Somebody's list from elsewhere, and everything that is somebody's on its way out.
     "server.lists": ("defusedxml", "sql", "server.lists", "server.importing.reading", "server.rules", "server.errors"),
@@ -182,7 +202,24 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "server.http", "server.accounts", "server.files", "server.gate", "server.identity", "server.loader",
         "server.meter",
         "server.metrics", "server.passwords", "server.pressure", "server.rules", "server.settings", "server.streams",
-        "server.shared_meter", "server.talk", "server.unread", "server.webhooks", "server.word_rules",
+        "server.search", "server.shared_meter", "server.talk", "server.unread", "server.webhooks", "server.word_rules",
+    ),
+    # Who finds releases for a query: ids and counts, from statements, memory and rules.
+    "server.search": (
+        *FORMATS, "sql", "server.database", "server.errors", "server.events", "server.metrics_histogram",
+        "server.rules",
+        "server.search",
+    ),
+    # It asks through a port.
+    "server.search.elasticsearch": (
+        "sql", "server.adapters.elasticsearch", "server.database", "server.errors", "server.events", "server.rules",
+        "server.search",
+    ),
+    "server.search.elastic_finder": (
+        "sql", "server.adapters.elasticsearch", "server.database", "server.errors", "server.rules", "server.search",
+    ),
+    "server.metrics_elasticsearch": (
+        "prometheus_client", "server.adapters.elasticsearch", "server.events", "server.metrics",
     ),
     "server.pressure": ("server.rules",),
     "server.talk": ("server.cache",),
@@ -194,6 +231,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.memory": ("server.adapters.cgroup", "server.metrics", "server.rules"),
     "server.metrics_pressure": ("prometheus_client", "server.http.connections", "server.metrics", "server.pressure"),
     "server.metrics_streams": ("prometheus_client", "server.metrics", "server.streams"),
+    "server.metrics_search": ("prometheus_client", "server.metrics", "server.search"),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
         "server.meter", "server.metrics", "server.passwords",
@@ -208,8 +246,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # The composition root, its table, and the commands: they may see everything.
     "server.app": EVERYTHING,
     "server.crew": EVERYTHING,
+    "server.crew_search": EVERYTHING,
+    "server.crew_recommendations": EVERYTHING,
+    "server.crew_elasticsearch": EVERYTHING,
     "server.routes": EVERYTHING,
     "server.routes_community": EVERYTHING,
+    "server.routes_finding": EVERYTHING,
     "server.commands": EVERYTHING,
 }  # fmt: skip
 
@@ -217,8 +259,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
 ROOTS = {
     "server.app": ("run", "server.commands"),
     "server.crew": ("server.app",),
-    "server.routes": ("run", "server.app", "server.crew", "server.commands"),
+    "server.crew_search": ("server.crew",),
+    "server.crew_recommendations": ("server.crew",),
+    "server.crew_elasticsearch": ("server.crew_search",),
+    "server.routes": ("run", "server.app", "server.crew", "server.crew_search", "server.commands"),
     "server.routes_community": ("server.routes",),
+    "server.routes_finding": ("server.routes",),
 }
 # A task somebody holds, awaits and cancels; everybody else asks an actor or a job runner.
 TASK_MAKERS = {
@@ -229,6 +275,7 @@ TASK_MAKERS = {
     "server.health": "one check for all who ask at once",
     "server.commands.serve": "the pulse for systemd, cancelled on the way out",
     "server.importing.pipeline": "the next batch is read while this one is written; always awaited",
+    "server.search.documents": "one slice is built while the one before is written; always awaited",
 }
 IMPURE = {
     "asyncio", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "shutil",

@@ -26,6 +26,7 @@ LISTS = (
     "/api/v1/releases", "/api/v1/releases/latest", "/api/v1/releases/random", "/api/v1/releases/3/episodes",
     "/api/v1/releases/3/related", "/api/v1/genres", "/api/v1/tags", "/api/v1/franchises", "/api/v1/schedule",
     "/api/v1/analytics/views", "/api/v1/analytics/top", "/api/v1/recommendations/trending",
+    "/api/v1/recommendations/similar/3",
 )  # fmt: skip
 PARAMETERS = (
     "genre", "tag", "type", "status", "season", "age_rating", "franchise", "year_from", "year_to", "sort", "limit",

@@ -43,6 +43,9 @@ SHOWN = {
     f"{API}/schedule": "",
     f"{API}/analytics/top": "?period=all&limit=100",
     f"{API}/recommendations/trending": "?limit=100",
+    f"{API}/recommendations/similar/{{id}}": None,
+    f"{API}/search": "?q=another%20title",
+    f"{API}/search/suggestions": "?q=anoth",
     f"{API}/feeds/releases.atom": "",
     f"{API}/feeds/genres/{{slug}}.atom": None,
 }
@@ -122,7 +125,7 @@ async def test_after_an_import_every_cached_route_shows_the_new_state(site: Runn
     episode = await conn.fetchval("select min(id) from episodes where release_id = 9")
     await conn.execute("update episodes set air_at = now() where id = $1", episode)
     genre = await conn.fetchval("select slug from genres where id = (select genre_ids[1] from releases where id = 9)")
-    ids = {"releases": 9, "episodes": episode, "franchises": 2}
+    ids = {"releases": 9, "episodes": episode, "franchises": 2, "recommendations": 9}
     cached = {
         plain_path(route.path)
         for route in table()

@@ -14,16 +14,21 @@ from server.health import Check, Health, Probe, disk_probe
 from server.keys import DATABASE, HEALTH
 from tests.http_fixture import ON_18, problem
 from tests.running import Running
+from tests.search_site import until_indexed
 
 
 @ON_18
 async def test_health_names_every_check(server_running: Running) -> None:
+    await until_indexed(server_running)
     async with server_running.client.get("/health") as answer:
         assert answer.status == 200
         assert answer.headers["Cache-Control"] == "no-store"
         body = await answer.json()
     assert body["status"] == "healthy"
-    assert body["checks"] == {"database": {"status": "ok"}, "disk": {"status": "ok"}, "memory": {"status": "ok"}}
+    search = {"status": "ok", "detail": "full text"}
+    assert body["checks"] == {
+        "database": {"status": "ok"}, "disk": {"status": "ok"}, "memory": {"status": "ok"}, "search": search,
+    }  # fmt: skip
 
 
 @ON_18

@@ -29,6 +29,7 @@ TABLES = {
     "stream_tickets": "stream_tickets",
     "recommendation_rounds": "recommendation_rounds",
     "revisions": "revisions",
+    "search_misses": "search_misses",
     "webhook_deliveries": "webhook_deliveries",
     "webhooks": "webhooks",
     "reports": "reports",
@@ -109,6 +110,10 @@ ROWS: dict[str, str] = {
     ),
 }
 ROWS |= {
+    "search_misses": (
+        """insert into search_misses (day, query, misses)
+           values (current_date - 91, 'old', $1), (current_date, 'new', $1)"""
+    ),
     "reports": (
         "insert into reports (target_type, target_id, user_id, reason, created_at, closed_at)"
         " values ('review', 901, $1, 'spam', now() - interval '300 days', now() - interval '181 days'),"

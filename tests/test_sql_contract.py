@@ -26,12 +26,16 @@ from tests.sql_contract import CATALOGUE, NOTHING, VALUE
 from tests.sql_contract_admin import ADMIN
 from tests.sql_contract_cms import CMS
 from tests.sql_contract_comments import COMMENTS
+from tests.sql_contract_elasticsearch import ELASTICSEARCH
 from tests.sql_contract_mails import MAILS
 from tests.sql_contract_moderation import MODERATION
 from tests.sql_contract_notifications import NOTIFICATIONS
 from tests.sql_contract_outwards import OUTWARDS
 from tests.sql_contract_people import PEOPLE
+from tests.sql_contract_recommendations import RECOMMENDATIONS
+from tests.sql_contract_recommending import RECOMMENDING
 from tests.sql_contract_reviews import REVIEWS
+from tests.sql_contract_search import SEARCH
 from tests.sql_contract_webhooks import WEBHOOKS
 from tests.sql_contract_words import WORDS
 
@@ -41,12 +45,16 @@ CONTRACT = (
     | CATALOGUE
     | CMS
     | COMMENTS
+    | ELASTICSEARCH
     | MAILS
     | MODERATION
     | NOTIFICATIONS
     | OUTWARDS
     | PEOPLE
+    | RECOMMENDATIONS
+    | RECOMMENDING
     | REVIEWS
+    | SEARCH
     | WEBHOOKS
     | WORDS
 )

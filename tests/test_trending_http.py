@@ -66,6 +66,42 @@ async def genres(conn: Any, names: list[str]) -> list[int]:
     ]
 
 
+async def test_trending_by_genre_keeps_the_order_and_goes_on_with_what_is_popular(
+    conn: Any, dsn: str, tmp_path: Path
+) -> None:
+    await seed_partitions(conn)
+    releases = await seed_releases(conn, 1100)
+    drama, sport = await genres(conn, ["drama", "sport"])
+    both, only, other, unwatched, beyond = releases[0], releases[1], releases[2], releases[3], releases[4]
+    await conn.execute("update releases set genre_ids = array[$1::bigint, $2] where id = $3", drama, sport, both)
+    await conn.execute(
+        "update releases set genre_ids = array[$1::bigint] where id = any ($2)", drama, [only, unwatched, beyond]
+    )
+    await conn.execute("update releases set genre_ids = array[$1::bigint] where id = $2", sport, other)
+    await watch(conn, {both: {1: 3}, only: {1: 5}, other: {1: 9}})
+    # Below the thousand of the top, these two: the more popular comes first.
+    await conn.execute("update popularity_metrics set popularity_score = 0.5 where release_id = $1", beyond)
+    await conn.execute("update popularity_metrics set popularity_score = 0.1 where release_id = $1", unwatched)
+    async with running(dsn, tmp_path) as server:
+
+        async def shown(*wanted: str) -> list[int]:
+            page = await get(server, f"{TRENDING}?period=day&" + "&".join(f"genre={one}" for one in wanted))
+            assert page["count"] == len(page["results"])
+            assert page["next"] is None
+            return [row["release"]["id"] for row in page["results"]]
+
+        assert await shown("drama") == [only, both, beyond, unwatched]
+        assert await shown(str(drama), "sport") == await shown("drama,sport") == [both]
+        assert await shown("drama", "!sport") == [only, beyond, unwatched]
+        assert await shown("nothing") == []
+        page = await get(server, f"{TRENDING}?period=day&genre=drama&limit=2")
+        assert page["next"] == f"{TRENDING}?period=day&genre=drama&limit=2&page=2"
+        codes = [row["reasons"][0]["code"] for row in page["results"]]
+        codes += [row["reasons"][0]["code"] for row in (await get(server, page["next"]))["results"]]
+        assert codes == ["trending", "trending", "popular", "popular"]
+        assert len((await get(server, f"{TRENDING}?period=day&genre=!drama&limit=100"))["results"]) == 100
+
+
 async def test_tops_of_every_period_count_views_and_leave_out_what_is_hidden(
     conn: Any, dsn: str, tmp_path: Path
 ) -> None:

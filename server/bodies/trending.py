@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import partial
 
 import orjson
@@ -10,11 +10,13 @@ import orjson
 from server.cache import Policy, ResponseCache
 from server.database import Database
 from server.errors import Unavailable
-from server.events import PERIODS, Period, Trends
+from server.events import PERIODS, Period, Trend, Trends
 from server.http.answer import links
 from server.rules.cache_tags import RELEASES
 from server.schemas.queries import TrendingQuery
 from sql import trends as sql
+from sql import vocabularies
+from sql.query import Connection
 
 TAG = "trending"
 WATCHED: dict[Period, str] = {
@@ -27,7 +29,7 @@ LIKED = {"code": "popular", "text": "Popular overall, or new."}
 
 def key(query: TrendingQuery) -> Hashable:
     """The cache key of a page."""
-    return (TAG, query.period, query.limit, query.page)
+    return (TAG, query.period, tuple(query.genre), query.limit, query.page)
 
 
 async def page(database: Database, trends: Trends, query: TrendingQuery, base: str) -> bytes:
@@ -36,9 +38,9 @@ async def page(database: Database, trends: Trends, query: TrendingQuery, base: s
     if trend is None:
         raise Unavailable("Trends are being computed.", retry_after=2)
     offset = (query.page - 1) * query.limit
-    ids = trend.release_ids[offset : offset + query.limit]
-    scores = trend.scores[offset : offset + query.limit]
     async with database.connection() as conn:
+        top, top_scores = await _top(conn, trend, query.genre)
+        ids, scores = top[offset : offset + query.limit], top_scores[offset : offset + query.limit]
         found = await sql.trending_page(conn, ids)
     # What was hidden since the last pass is missing from `found`, hence the look-up by id.
     by_id = (
@@ -46,8 +48,9 @@ async def page(database: Database, trends: Trends, query: TrendingQuery, base: s
         if len(found) < len(ids)
         else dict(zip(ids, found, strict=True))
     )
-    count = len(trend.release_ids)
-    following, before = links(base, {"period": query.period, "limit": query.limit}, query.limit, query.page, count)
+    count = len(top)
+    given = {"period": query.period, "genre": query.genre, "limit": query.limit}
+    following, before = links(base, given, query.limit, query.page, count)
     watched = {"code": "trending", "text": WATCHED[query.period]}
     return orjson.dumps(
         {
@@ -67,6 +70,18 @@ async def page(database: Database, trends: Trends, query: TrendingQuery, base: s
             ],
         }
     )
+
+
+async def _top(conn: Connection, trend: Trend, genres: list[str]) -> tuple[Sequence[int], Sequence[float]]:
+    """The period's top, or what of it carries these genres, and behind that what of theirs is popular."""
+    if not genres:
+        return trend.release_ids, trend.scores
+    wanted = await vocabularies.choose(conn, "genres", genres)
+    if wanted.never:
+        return [], []
+    watched = await sql.trending_of(conn, trend.release_ids, wanted.wanted, wanted.unwanted)
+    scores = dict(zip(trend.release_ids, trend.scores, strict=True))
+    return watched, [scores.get(release_id, 0.0) for release_id in watched]
 
 
 async def warm(cache: ResponseCache, policy: Policy, database: Database, trends: Trends, base: str) -> None:

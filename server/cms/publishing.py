@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from server.rules import cache_tags
+from server.search import documents
 from sql import imports, outbox, publishing, revisions
 from sql.outbox import Event
 from sql.publishing import Due, anything_due
@@ -35,6 +36,7 @@ async def publish_due(conn: Connection, most: int) -> Published:
         return Published([], set())
     await publishing.publish(conn, ids)
     await imports.build_documents(conn, ids)
+    await documents.stir(conn, ids)
     facts = {
         "added": [one.id for one in due if not one.announced],
         "updated": [one.id for one in due if one.announced],

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from server.cms.edits import Noun
 from server.rules import cache_tags
+from server.search import documents
 from sql import cms_rebuild, imports
 from sql.query import Connection
 
@@ -32,6 +33,7 @@ async def slice(conn: Connection, noun: Noun, id: int, after_release: int, most:
     release_ids = await cms_rebuild.releases_of(conn, noun, id, after_release, most)
     if release_ids:
         await imports.build_documents(conn, release_ids)
+        await documents.write(conn, release_ids)
     tags = {cache_tags.release(release_id) for release_id in release_ids}
     if len(release_ids) < most:
         tags.add(cache_tags.RELEASES)

@@ -11,6 +11,7 @@ from server.cms.writer import Document, Written
 from server.errors import YojohanError
 from server.importing import merge
 from server.rules import cache_tags
+from server.search import documents
 from sql import cms_releases as sql
 from sql import imports
 from sql.cms_releases import Turned
@@ -83,6 +84,7 @@ async def create(conn: Connection, said: Sequence[Said]) -> Written:
     await merge.insert(conn, fates, rows, STATE)
     ids = list(states)
     await imports.build_documents(conn, ids)
+    await documents.write(conn, ids)
     added = [one for one, (published, _) in states.items() if published]
     return Written(set(ids), {"added": added}, tags(ids, slugs.values()), words=vocabulary.made)
 
@@ -125,6 +127,7 @@ async def stage(
 async def delete(conn: Connection, before: Mapping[int, Document]) -> Written:
     """Gone from the public's sight; everything of theirs stays."""
     deleted = await sql.delete(conn, list(before))
+    await documents.stir(conn, list(deleted))
     seen = sorted(one for one in deleted if before[one]["is_published"])
     return Written(deleted, {"deleted": seen}, tags(deleted, (before[one]["slug"] for one in deleted)))
 
@@ -144,6 +147,7 @@ async def settle(conn: Connection, changed: set[int]) -> None:
     if changed:
         await imports.touch(conn, list(changed))
         await imports.build_documents(conn, list(changed))
+        await documents.write(conn, changed)
 
 
 def facts(changed: set[int], turned: Mapping[int, Turned], before: Mapping[int, Document]) -> dict[str, list[int]]:

@@ -15,6 +15,7 @@ import msgspec
 from server.rules.slugs import safe_slug, slug_of
 from server.rules.titles import name_key, normal_lines, sort_title
 from server.schemas.catalogue import ENCODER, EpisodeDraft, ReleaseDraft, Span
+from server.search.documents import Ready
 
 ORDINAL_MAX = Decimal(99_999)
 CENT = Decimal("0.01")
@@ -75,6 +76,8 @@ class Row:
     genres: dict[str, str]
     tags: dict[str, str]
     franchise_key: str
+    # Made ahead, where that was worth it.
+    document: Ready | None = None
 
     @property
     def draft(self) -> ReleaseDraft:

@@ -11,12 +11,14 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from server.importing import ahead
 from server.importing.changes import NONE, Changes, catalogue_events
 from server.importing.drafts import Row
 from server.importing.planning import Fate, SourceFormat, gather, lasting_claims, plan
 from server.rules import cache_tags
 from server.rules.slugs import slug_of
 from server.schemas.catalogue import EpisodeDraft, ReleaseDraft
+from server.search import documents
 from sql import imports, outbox
 from sql.query import Connection
 
@@ -90,6 +92,8 @@ async def merge(
         await imports.remember(conn, source.name, said, only_key=source.authoritative)
         added = [fate.release_id for fate in created]
         await publish(conn, added, changes.documents, lists=lists)
+        made = await ahead.fitting(conn, created, vocabulary.ids)
+        await documents.write(conn, [*added, *changes.releases], ahead=made)
         shown = await imports.visible_releases(conn, list(changes.documents)) if changes.documents else set()
         await outbox.publish(conn, catalogue_events(added if news else [], changes, shown))
     return Merged(fates, lasting_claims(fates) + (knowledge.fresh_ids if dry_run else []), changes, vocabulary.made)

@@ -23,12 +23,13 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from server.errors import DeadlineExceeded
+from server.importing.ahead import document_of
 from server.importing.drafts import InvalidRowError, Item, Rejection, Row, prepare
 from server.importing.merge import merge
 from server.importing.planning import Fate, SourceFormat
 from server.importing.reading import BrokenFileError
 from server.importing.report import Outcome, Report, Summary
-from sql import imports, list_imports
+from sql import imports, list_imports, search_documents
 from sql.query import Connection
 
 __all__ = ["Item", "Rejection", "Report", "SourceFormat", "Summary", "import_drafts"]
@@ -111,8 +112,8 @@ async def import_drafts(
     # What fills an empty catalogue is no news to anybody, unless rows of people's lists wait for it.
     news = await imports.is_populated(conn) or await list_imports.anybody_waits(conn)
     try:
-        async with aclosing(batches(items, report)) as found:
-            upkeep = Upkeep()
+        upkeep = Upkeep()
+        async with aclosing(batches(items, report, lambda: upkeep.growing)) as found:
             async for batch in found:
                 done = await merge_batch(conn, run, source, batch, report, dry_run=dry_run, news=news)
                 summary.add(done)
@@ -120,6 +121,8 @@ async def import_drafts(
                     await upkeep.after(conn, done)
                 if progress:
                     progress(summary)
+        if not dry_run:
+            await search_documents.tidy(conn)
     finally:
         if not conn.is_closed():
             await imports.end_run(conn, run)
@@ -190,11 +193,14 @@ class Upkeep:
     """What a long run owes the database between its transactions."""
 
     def __init__(self) -> None:
+        # Whether the last batch was of new releases, as the next may be: what they need is made ahead.
+        self.growing = True
         self._created = 0
         self._updated = 0
 
     async def after(self, conn: Connection, done: Summary) -> None:
         """Keep statistics and staging tables fit after a batch."""
+        self.growing = 2 * done.created > done.total
         self._created += bool(done.created)
         self._updated += bool(done.updated)
         # Batches 1, 4, 16, 64, …: tables grow from nothing, and plans made for empty ones do not serve full ones.
@@ -204,15 +210,17 @@ class Upkeep:
             await imports.vacuum_staging(conn)
 
 
-async def batches(items: Iterable[Read] | AsyncIterable[Read], report: Report) -> AsyncGenerator[Batch, None]:
-    """Batches of checked rows, read one ahead of whoever takes them."""
+async def batches(
+    items: Iterable[Read] | AsyncIterable[Read], report: Report, growing: Callable[[], bool] = bool
+) -> AsyncGenerator[Batch, None]:
+    """Batches of checked rows, read one ahead of whoever takes them; in a thread, with documents if they may be new."""
     threaded = not isinstance(items, AsyncIterable)
     remaining = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
 
     def read() -> asyncio.Task[Batch]:
         if isinstance(remaining, AsyncIterator):
             return asyncio.create_task(collect(remaining, report))
-        return asyncio.create_task(asyncio.to_thread(take, remaining, report))
+        return asyncio.create_task(asyncio.to_thread(take, remaining, report, documents=growing()))
 
     ahead = read()
     try:
@@ -229,8 +237,8 @@ async def batches(items: Iterable[Read] | AsyncIterable[Read], report: Report) -
         await asyncio.wait([ahead])
 
 
-def take(items: Iterator[Read], report: Report) -> Batch:
-    """Read the next batch; what came before a break in the file is kept."""
+def take(items: Iterator[Read], report: Report, *, documents: bool = False) -> Batch:
+    """Read the next batch; what came before a break in the file is kept. With search documents, if they are wanted."""
     batch = Batch()
     try:
         for item in items:
@@ -239,6 +247,9 @@ def take(items: Iterator[Read], report: Report) -> Batch:
                 break
     except BrokenFileError as error:
         batch.failure = error
+    if documents:
+        for row in batch.rows:
+            row.document = document_of(row)
     return batch
 
 

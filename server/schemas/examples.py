@@ -24,6 +24,8 @@ from server.schemas import (
     profiles,
     reports,
     reviews,
+    search,
+    search_misses,
     stats,
     sync,
     users,
@@ -174,5 +176,9 @@ EXAMPLES: dict[Any, Any] = {
     **reviews.EXAMPLES,
     **moderation.EXAMPLES,
     **reports.EXAMPLES,
+    **search_misses.EXAMPLES,
+    search.SearchPage: _page(RELEASE | {"highlights": search.HIGHLIGHTS}, path="search")
+    | {"corrected_query": None, "facets": search.FACET_COUNTS},
+    **search.EXAMPLES,
     **word_rules.EXAMPLES,
 }

@@ -35,7 +35,7 @@ AGE_RATING = r"^!?(0|6|12|16|18)[+ ]?$(?!\n)"
 DAY_OR_MOMENT = r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+ -]\d{2}:\d{2}))?$(?!\n)"
 
 
-def _one_of(words: Any) -> str:
+def one_of(words: Any) -> str:
     """The pattern of a value of this Literal, negated or not."""
     return f"^!?({'|'.join(re.escape(word) for word in get_args(words))})$(?!\n)"
 
@@ -60,17 +60,17 @@ class ReleaseFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = []
     tag: Annotated[Names, Meta(description=f"Slug, name or id of a tag; several all have to be there. {NEGATES}")] = []
     type: Annotated[
-        list[Annotated[str, Meta(pattern=_one_of(ReleaseType))]],
+        list[Annotated[str, Meta(pattern=one_of(ReleaseType))]],
         Meta(
             max_length=20, description=f"tv, movie, ova, ona, special, web, music or other; any of several. {NEGATES}"
         ),
     ] = []
     status: Annotated[
-        list[Annotated[str, Meta(pattern=_one_of(ReleaseStatus))]],
+        list[Annotated[str, Meta(pattern=one_of(ReleaseStatus))]],
         Meta(max_length=20, description=f"announced, ongoing, finished or paused; any of several. {NEGATES}"),
     ] = []
     season: Annotated[
-        list[Annotated[str, Meta(pattern=_one_of(Season))]],
+        list[Annotated[str, Meta(pattern=one_of(Season))]],
         Meta(max_length=20, description=f"winter, spring, summer or autumn; any of several. {NEGATES}"),
     ] = []
     age_rating: Annotated[
@@ -183,5 +183,8 @@ class TrendingQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is watched right now."""
 
     period: Annotated[Period, Meta(description="How far back views count.")] = "week"
+    genre: Annotated[
+        Names, Meta(description=f"Slug, name or id of a genre; several all have to be there. {NEGATES}")
+    ] = []
     limit: Limit = 20
     page: PageNumber = 1

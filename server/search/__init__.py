@@ -1,0 +1,1 @@
+"""Searching: who finds releases for a query, and how it is corrected."""

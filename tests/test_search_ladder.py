@@ -1,0 +1,196 @@
+"""The ladder and the engine on PostgreSQL: each step only when those above it find nothing, and never without end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from actors.search_index import SearchIndexKeeper
+from server.database import Database
+from server.errors import Unavailable
+from server.rules.search_text import key, words
+from server.search import ladder, postgresql, tsqueries
+from server.search.engine import Filters, Found, Match, Wanted
+from server.search.finder import PostgresqlFinder
+from server.search.hits import Hits, Memory
+from server.search.index import SearchIndex
+from server.search.postgresql import PostgresqlEngine
+from sql.query import Observer
+from sql.release_list import Choice
+from tests.importing import load
+from tests.search_site import CATALOGUE, release
+
+
+@contextmanager
+def queries() -> Iterator[Counter[str]]:
+    """How often each query was asked meanwhile."""
+    seen: Counter[str] = Counter()
+    before = Observer.report
+    Observer.report = staticmethod(lambda name, *_: seen.update([name]))
+    try:
+        yield seen
+    finally:
+        Observer.report = staticmethod(before)
+
+
+@pytest.fixture
+async def engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
+    """The engine on the small catalogue."""
+    await load(conn, *CATALOGUE)
+    await conn.execute("update popularity_metrics set popularity_score = 1000 - release_id")
+    database, index = Database(dsn), SearchIndex()
+    await database.open()
+    keeper = SearchIndexKeeper(database, index, lambda: None)
+    await keeper.on_start()
+    await keeper.on_tick()
+    index.complete = True
+    yield PostgresqlEngine(database, index)
+    await database.close()
+
+
+async def titles(conn: Any, found: Found) -> list[str]:
+    names = {row["id"]: row["title"] for row in await conn.fetch("select id, title from releases")}
+    return [names[release_id] for release_id in found.ids]
+
+
+def wanted(text: str, **more: Any) -> Wanted:
+    return Wanted(text, tuple(words(text)), key(text), **more)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "corrected", "first"),
+    [
+        ("one piece", "found", None, "One Piece"),
+        ("one pie", "found", None, "One Piece"),
+        ("щту зшусу", "layout", "one piece", "One Piece"),
+        ("yfhenj ehfufyyst", "layout", "наруто ураганные", "Naruto Shippuden"),
+        ("сэн то тихиро", "sounds", "sen to chihiro", "Spirited Away"),
+        ("кими но на ва", "sounds", "kimi no na wa", "Your Name"),
+        ("spritied away", "typos", "spirited away", "Spirited Away"),
+        ("one pieze", "typos", "one piece", "One Piece"),
+        ("унесеные призракми", "typos", "унесенные призраками", "Spirited Away"),
+        ("shingeki no kyojin смотреть", "fewer", "shingeki no kyojin", "Attack on Titan"),
+        ("xylophone", "empty", None, None),
+    ],
+)
+async def test_each_way_to_read_a_query_is_taken_when_it_is_needed(
+    conn: Any, engine: PostgresqlEngine, text: str, outcome: str, corrected: str | None, first: str | None
+) -> None:
+    found = await engine.find(wanted(text))
+    assert (found.outcome, found.corrected) == (outcome, corrected)
+    assert (await titles(conn, found))[:1] == ([first] if first else [])
+
+
+async def test_a_correction_does_not_depend_on_filters(engine: PostgresqlEngine) -> None:
+    found = await engine.find(wanted("naruto", filters=Filters(types=Choice(("movie",)))))
+    assert (found.outcome, found.corrected, found.count) == ("found", None, 0)
+
+
+async def test_a_query_costs_few_questions_whatever_it_is(engine: PostgresqlEngine) -> None:
+    for text in ("naruto", "zzzzzz qqqqqq vvvvvv", " ".join(f"word{chr(97 + place)}{'x' * 8}" for place in range(20))):
+        with queries() as seen:
+            await engine.find(wanted(text[:200]))
+        assert sum(seen.values()) <= 12, seen
+        assert seen["match"] <= 8
+
+
+async def test_a_known_query_is_not_searched_again_until_something_changes(conn: Any, engine: PostgresqlEngine) -> None:
+    await engine.find(wanted("naruto"))
+    with queries() as seen:
+        found = await engine.find(wanted("naruto", facets=("genres",), filters=Filters(year_from=2005)))
+    assert (found.count, seen["match"]) == (1, 0)
+    engine.index.generation += 1
+    with queries() as seen:
+        await engine.find(wanted("naruto"))
+    assert seen["match"] == 1
+
+
+async def test_what_a_search_takes_longer_than_a_change_is_not_remembered(engine: PostgresqlEngine) -> None:
+    engine.memory.keep("old", Hits((1,), 2, 2), engine.index.generation - 1)
+    assert engine.memory.get("old", Hits) is None
+
+
+def test_the_memory_is_bounded_in_bytes() -> None:
+    memory = Memory(lambda: 1, 10_000)
+    for number in range(100):
+        memory.keep(number, Hits((), 1 << 4_000, 1 << 4_000), 1)
+    assert memory.bytes <= 10_000
+    assert memory.get(99, Hits) is not None
+    assert memory.get(0, Hits) is None
+    memory.keep("large", Hits((), 1 << 40_000, 1), 1)
+    assert memory.get("large", Hits) is None
+
+
+async def test_while_documents_are_missing_names_are_compared_as_they_are(conn: Any, engine: PostgresqlEngine) -> None:
+    engine.index.complete = False
+    found = await engine.find(wanted("атак", facets=("genres",)))
+    assert await titles(conn, found) == ["Attack on Titan", "Attack on Titan Season 2"]
+    assert await titles(conn, await engine.find(wanted("100%_\\"))) == ["100%_\\ 'Quoted' Title"]
+    assert (await engine.find(wanted("naruto", filters=Filters(year_from=2005)))).count == 1
+    assert (await engine.find(wanted("xylophone"))).outcome == "empty"
+
+
+async def test_a_search_waits_for_the_index_and_then_says_so(
+    engine: PostgresqlEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.index.loaded.clear()
+    monkeypatch.setattr(postgresql, "PATIENCE", 0.01)
+    with pytest.raises(Unavailable) as refused:
+        await engine.find(wanted("naruto"))
+    assert refused.value.headers["Retry-After"]
+
+
+async def test_what_follows_the_head_goes_on_without_gaps(conn: Any, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.search.ranking.HEAD", 7)
+    many = [release(number, f"Star {number}", synopsis="A sea.") for number in range(1, 31)]
+    others = [release(100 + number, f"Moon {number}", synopsis="A star over the sea.") for number in range(20)]
+    await load(conn, *many, *others, release(200, "Star"))
+    await conn.execute("update popularity_metrics set popularity_score = release_id % 7")
+    database, index = Database(dsn), SearchIndex()
+    await database.open()
+    try:
+        keeper = SearchIndexKeeper(database, index, lambda: None)
+        await keeper.on_start()
+        await keeper.on_tick()
+        index.complete = True
+        engine = PostgresqlEngine(database, index)
+        seen: list[int] = []
+        for offset in range(0, 60, 4):
+            page = await engine.find(wanted("star", limit=4, offset=offset))
+            assert page.count == 51
+            seen += page.ids
+        assert len(seen) == len(set(seen)) == 51
+        ordered = await titles(conn, Found(seen, 51, {}, "found"))
+        assert ordered[0] == "Star"
+        assert [title for title in ordered[:31] if not title.startswith("Star")] == [], ordered
+        assert (await engine.find(wanted("star", limit=100))).ids == seen
+    finally:
+        await database.close()
+
+
+def test_lexemes_are_quoted_whatever_is_in_them() -> None:
+    match = Match((("it's",), ("back\\slash", "~b")), ("=x",), prefix=True)
+    assert tsqueries.names(match) == "'it''s' & ('back\\\\slash':* | '~b') | '=x'"
+    assert tsqueries.words(match) == "'it''s' & 'back\\\\slash'"
+    assert tsqueries.names(Match((("a",), ("b",), ("c",)), fewer=True)) == "('b' & 'c') | ('a' & 'c') | ('a' & 'b')"
+    assert tsqueries.words(Match((("~a",),))) == ""
+
+
+async def test_words_of_the_vocabulary_come_nearest_first(engine: PostgresqlEngine) -> None:
+    async with engine._database.connection() as conn:
+        finder = PostgresqlFinder(conn, engine.index, engine.memory)
+        near = await finder.near(["titn", "naruto", "2020", "进击", "ab"])
+    assert near["titn"][0] == "titan"
+    assert near["naruto"][0] == "naruto"
+    assert not near.keys() & {"2020", "进击", "ab"}
+
+
+def test_the_best_spelling_is_that_of_one_name() -> None:
+    spellings = {"atack": ("attack", "attach"), "titn": ("titan", "tin")}
+    names = [["attach tin"], ["attack on titan", "tin"], ["attack"]]
+    assert ladder.best_spelling(("atack", "titn"), spellings, names) == ["attack", "titan"]
+    assert ladder.best_spelling(("zzz",), {}, names) == [None]
