@@ -17,6 +17,7 @@ from server.database import Database
 from server.errors import Unavailable, YojohanError
 from sql import comments
 from sql.comments import Draft, Posted
+from sql.query import was_undone
 
 log = logging.getLogger("yojohan.comments")
 
@@ -54,7 +55,10 @@ class CommentWriter(BatchActor[WriteComment]):
         try:
             async with self._database.single() as conn:
                 return await comments.post_many(conn, wanted, self._quota)
-        except Unavailable:
+        except Unavailable as error:
+            if was_undone(error):
+                # Somebody held what one of them needs: the others have no part in that.
+                return [None] * len(messages)
             # Perhaps they are written: nobody may try again but those who said it.
             raise
         except Exception:

@@ -47,6 +47,15 @@ SLOW: tuple[type[BaseException], ...] = (
 )
 
 
+# The first three are the server's own words: nothing is left of the statement.
+UNDONE = SLOW[:3]
+
+
+def was_undone(error: BaseException) -> bool:
+    """Whether the database has said that nothing is left of what failed so, so that it may be tried another way."""
+    return isinstance(error.__cause__, UNDONE)
+
+
 def ignore_timing(name: str, seconds: float, failed: bool) -> None:
     """The observer of a process that keeps no metrics."""
 

@@ -124,6 +124,16 @@ async def test_an_answer_and_what_it_answers_may_come_together(conn: Any, databa
     assert await wrong_counters(conn) == []
 
 
+async def test_a_lock_that_no_row_shows_costs_the_others_nothing(conn: Any, database: Database) -> None:
+    """The first comment of a release meets somebody who has just made its row and not committed yet."""
+    one, two = await make_users(conn, 2, "user")
+    async with database.transaction() as other:
+        await other.execute("insert into release_talk (release_id) values (9)")
+        said = [WriteComment(one, 9, draft()), WriteComment(two, 6, draft())]
+        assert await writer(database).receive_batch(said) == [None, None]
+    assert await conn.fetchval("select count(*) from comments") == 0
+
+
 async def test_what_nobody_foresaw_sends_each_its_own_way(conn: Any, database: Database) -> None:
     (author,) = await make_users(conn, 1, "user")
     await conn.execute("alter function post_comments rename to elsewhere")
