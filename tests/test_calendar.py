@@ -410,8 +410,8 @@ async def test_no_line_of_the_log_holds_the_secret_whatever_becomes_of_the_reque
     def too_many(*_: Any) -> None:
         raise TooManyRequests("Slowly.", retry_after=1)
 
-    monkeypatch.setattr("server.http.edge.charge", too_many)
-    monkeypatch.setattr(site.app[EDGE], "_general", object())
+    monkeypatch.setattr("server.http.toll.charge", too_many)
+    monkeypatch.setattr(site.app[EDGE].toll, "_general", object())
     async with site.client.get(f"{address}.ics") as answer:
         await problem(answer, 429)
     lines = log_lines(site)[before:]

@@ -371,7 +371,8 @@ VITAL_ROUTES = {
 BULK_ROUTES = {
     "calendar_feed", "delete_collection", "delete_favorites", "draw_random_releases", "edit_batch", "export_profile",
     "export_views", "genre_feed", "import_catalogue", "import_list", "list_changes", "list_revisions", "list_top",
-    "list_views", "merge_edits", "put_all_progress", "put_collection", "put_favorites", "put_ratings", "releases_feed",
+    "list_views", "merge_edits", "post_search", "put_all_progress", "put_collection", "put_favorites", "put_ratings",
+    "releases_feed", "search_releases", "suggest_releases",
 }  # fmt: skip
 OUTSIDE_ROUTES = {
     "get_health", "get_health_live", "get_health_ready", "get_live", "get_metrics", "get_ready", "record_release_views",
