@@ -19,6 +19,7 @@ from server.database import Database
 from server.errors import Unavailable
 from server.events import Recommending
 from server.rules.activity import Act
+from server.rules.recommending import INTERRUPTED
 from sql import activity, neighbours, recommendations
 from sql.neighbours import Work
 
@@ -34,6 +35,8 @@ LEASE = 300.0
 SETTLING = 60.0
 # Words are counted anew at most so often.
 COUNTED = timedelta(hours=1)
+# And tried so often, in seconds, where that does not end well.
+COUNT_AGAIN = 300.0
 # Audiences are worked out anew once libraries were written so often, or by this share of what they were made of.
 WRITES, SHARE = 200, 0.02
 # How long a worker may take to end once it was told to.
@@ -97,11 +100,12 @@ class NeighbourKeeper(Actor[Any]):
         self._process: asyncio.subprocess.Process | None = None
         self._worker = uuid4()
         self._began = 0.0
+        self._count_from = 0.0
 
     async def on_tick(self) -> None:
         """Look after the worker, or see whether one is needed; write down who looked at what is recommended to them."""
+        await self._note_viewers()
         try:
-            await self._note_viewers()
             if self._process is not None:
                 await self._look_after(self._process)
             elif not self._pressed():
@@ -121,10 +125,13 @@ class NeighbourKeeper(Actor[Any]):
         viewers, self._progress.viewers = self._progress.viewers, set()
         if not viewers:
             return
-        async with self._database.transaction() as conn:
-            fresh = await recommendations.new_viewers(conn, sorted(viewers))
-            now = datetime.now(UTC)
-            await activity.record(conn, [Act(one, "recommendation_viewed", "user", one, {}, now) for one in fresh])
+        try:
+            async with self._database.transaction() as conn:
+                fresh = await recommendations.new_viewers(conn, sorted(viewers))
+                now = datetime.now(UTC)
+                await activity.record(conn, [Act(one, "recommendation_viewed", "user", one, {}, now) for one in fresh])
+        except Unavailable as error:
+            log.warning("who looked at recommendations is not written down", extra={"reason": error.code})
 
     async def _look(self) -> None:
         now = datetime.now(UTC)
@@ -132,13 +139,25 @@ class NeighbourKeeper(Actor[Any]):
             work = await neighbours.look(conn)
             self._progress.stale = work.stale
             self._progress.users, self._progress.items = work.audience_users, work.audience_items
-            if counts(work, now):
-                await neighbours.count_words(conn, work.catalogue_changes)
-            if monotonic() < self._ready or not due(work, now):
-                return
+        if counts(work, now) and monotonic() >= self._count_from:
+            await self._count(work)
+            # By now somebody else may be at it: the next tick looks anew.
+            return
+        if monotonic() < self._ready or not due(work, now):
+            return
+        async with self._database.connection() as conn:
             if not await neighbours.take_lease(conn, self._worker, LEASE, work):
                 return
         await self._start(work)
+
+    async def _count(self, work: Work) -> None:
+        """Runs go on without it: words that nobody has counted weigh as if they were rare."""
+        self._count_from = monotonic() + COUNT_AGAIN
+        try:
+            async with self._database.transaction() as conn:
+                await neighbours.count_words(conn, work.catalogue_changes)
+        except Unavailable as error:
+            log.warning("words of the catalogue are not counted", extra={"reason": error.code})
 
     async def _start(self, work: Work) -> None:
         self._began = monotonic()
@@ -168,17 +187,14 @@ class NeighbourKeeper(Actor[Any]):
             await neighbours.renew_lease(conn, self._worker, LEASE)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> None:
-        well = process.returncode == 0
-        if not well:
-            said = b"" if process.stderr is None else await process.stderr.read(LAST_WORDS)
-            log.warning(
-                "the worker of recommendations failed",
-                extra={"status": process.returncode, "said": said.decode("utf-8", "replace").strip()},
-            )
-        await self._over(well=well)
+        well, interrupted = process.returncode == 0, process.returncode == INTERRUPTED
         if well:
-            # Whatever was made of older neighbours.
+            # Whatever was made of older neighbours; also where there is no database now to write down how it ended.
             self._changed(("similar", "personal"))
+        elif not interrupted:
+            said = await _last_words(process)
+            log.warning("the worker of recommendations failed", extra={"status": process.returncode, "said": said})
+        await self._over(well=well, interrupted=interrupted)
 
     async def _over(self, *, well: bool, interrupted: bool = False) -> None:
         """Write down how the run ended. One that was stopped from outside has not failed, and is begun anew later."""
@@ -207,6 +223,15 @@ class NeighbourKeeper(Actor[Any]):
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+async def _last_words(process: asyncio.subprocess.Process) -> str:
+    """What went wrong stands at the end of what it said."""
+    said = b""
+    if process.stderr is not None:
+        with suppress(TimeoutError):
+            said = await asyncio.wait_for(process.stderr.read(), GRACE)
+    return said[-LAST_WORDS:].decode("utf-8", "replace").strip()
 
 
 def counts(work: Work, now: datetime) -> bool:

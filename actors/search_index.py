@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
@@ -20,10 +20,12 @@ log = logging.getLogger("yojohan.search")
 
 # Rows taken in one go: about three milliseconds of the loop.
 SLICE = 400
+# How far apart slots may lie that are changed in one go: of all between them it is seen what values they had.
+SPAN = 5_000
 # Slots put in order in one go.
 STEP = 5_000
-# Seconds between two looks at how popular everything is.
-REORDER = 600.0
+# Seconds between two looks at how popular everything is, and at how it is rated: of the latter there is far less.
+REORDER, RATE = 600.0, 60.0
 
 
 class SearchIndexKeeper(Actor[Any]):
@@ -39,7 +41,7 @@ class SearchIndexKeeper(Actor[Any]):
         self._moved = moved
         # The transaction below which everything is known, and the last slot of it.
         self._place = (0, -1)
-        self._reordered = float("-inf")
+        self._reordered = self._rated = float("-inf")
 
     async def on_start(self) -> None:
         """What a keeper before this one held may be behind by anything: all is read again, over what is there."""
@@ -54,6 +56,8 @@ class SearchIndexKeeper(Actor[Any]):
                 await self._catch_up()
             if monotonic() - self._reordered >= REORDER:
                 await self._reorder()
+            if monotonic() - self._rated >= RATE:
+                await self._rate()
         except Unavailable as error:
             log.warning("the search index waits for the database", extra={"reason": error.code})
 
@@ -71,6 +75,10 @@ class SearchIndexKeeper(Actor[Any]):
             rows = await self._rows_after(last)
         index.complete = places.complete
         await self._reorder()
+        await self._rate()
+        for column in index.single.values():
+            for _ in column.warm():
+                await asyncio.sleep(0)
         index.loaded.set()
         self._moved()
         log.info(
@@ -84,20 +92,35 @@ class SearchIndexKeeper(Actor[Any]):
 
     async def _catch_up(self) -> None:
         taken = 0
-        while True:
-            async with self._database.connection() as conn:
-                rows, self._place = await sql.documents_changed(conn, self._place, SLICE)
-                names = await self._names_of(conn, rows)
-                if not rows and not self._index.complete:
-                    self._index.complete = (await sql.places(conn)).complete
-            self._index.put(rows)
-            self._index.names.put(names)
-            taken += len(rows)
-            if len(rows) < SLICE:
-                break
+        try:
+            while True:
+                count = await self._take()
+                taken += count
+                if count < SLICE:
+                    break
+                await asyncio.sleep(0)
+        finally:
+            # Whatever becomes of the slices that follow, those that were taken are there.
+            if taken:
+                self._moved()
+
+    async def _take(self) -> int:
+        """The next slice of changes; how many there were."""
+        index = self._index
+        async with self._database.connection() as conn:
+            rows, place = await sql.documents_changed(conn, self._place, SLICE)
+            names = await self._names_of(conn, rows)
+            if not rows and not index.complete and (await sql.places(conn)).complete:
+                index.complete = True
+                # Documents that came since the last look have no place in the order yet.
+                self._reordered = float("-inf")
+        for part in _together(rows):
+            index.put(part)
             await asyncio.sleep(0)
-        if taken:
-            self._moved()
+        index.names.put(names)
+        # Not before: what goes wrong on the way is asked for again.
+        self._place = place
+        return len(rows)
 
     async def _names_of(self, conn: Any, rows: Sequence[Row]) -> dict[int, list[str]]:
         """Of those among the most popular, and of others while there is room."""
@@ -111,14 +134,10 @@ class SearchIndexKeeper(Actor[Any]):
         """How popular everything is, and the names of the most popular."""
         index, order = self._index, Order()
         async with self._database.connection() as conn:
-            slots, ratings = await sql.by_popularity(conn)
+            slots = await sql.by_popularity(conn)
         order.grow(max(index.size, max(slots, default=-1) + 1))
         for start in range(0, len(slots), STEP):
-            part = slots[start : start + STEP]
-            order.add(part)
-            for slot, rating in zip(part, ratings[start : start + STEP], strict=True):
-                if slot < index.size:
-                    index.average[slot] = sql.rating_or_none(rating)
+            order.add(slots[start : start + STEP])
             await asyncio.sleep(0)
         index.reorder(order)
         names: dict[int, list[str]] = {}
@@ -129,3 +148,33 @@ class SearchIndexKeeper(Actor[Any]):
             names |= {slot: found[slot] for slot in first[start : start + SLICE] if slot in found}
         index.names.replace(names)
         self._reordered = monotonic()
+        if index.loaded.is_set():
+            self._moved()
+
+    async def _rate(self) -> None:
+        """How everything is rated: counters tell nobody when they move."""
+        index, changed = self._index, False
+        async with self._database.connection() as conn:
+            slots, averages = await sql.ratings(conn)
+        try:
+            changed = index.unrate(slots)
+            for start in range(0, len(slots), STEP):
+                ends = slice(start, start + STEP)
+                changed |= index.rate(slots[ends], averages[ends])
+                await asyncio.sleep(0)
+        finally:
+            if changed and index.loaded.is_set():
+                self._moved()
+        self._rated = monotonic()
+
+
+def _together(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """The rows in parts whose slots lie together."""
+    part: list[Row] = []
+    for row in sorted(rows, key=lambda row: row.slot):
+        if part and row.slot - part[0].slot >= SPAN:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part

@@ -23,7 +23,8 @@ PROGRAM = Path(__file__).resolve().parents[1] / "run.py"
 def worker(settings: Settings, dsn: str) -> Command:
     """How the worker is started: with our environment but for settings, of which it needs the database alone.
 
-    It works in the data directory, where no `.env` says otherwise.
+    It works in the data directory, where no `.env` says otherwise. Its lock lives as long as its session: past a
+    pooler it takes the direct way.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -31,7 +32,7 @@ def worker(settings: Settings, dsn: str) -> Command:
         for name, value in os.environ.items()
         if name.removesuffix("_FILE") not in KNOWN and name != "NOTIFY_SOCKET"
     }
-    return command(dsn, str(PROGRAM), environment, str(settings.data_dir.resolve()))
+    return command(settings.database_direct_url or dsn, str(PROGRAM), environment, str(settings.data_dir.resolve()))
 
 
 def add_recommendations(app: web.Application, settings: Settings, dsn: str, system: ActorSystem) -> None:

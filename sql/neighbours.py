@@ -15,7 +15,7 @@ MOST_COUNTED = 10_000
 # Of more releases at once only their own rows are marked: so many changes are looked at as a whole.
 MOST_MARKED = 1_000
 # The driver must not give up on a count over the whole catalogue before the server does.
-PATIENCE = 60.0
+PATIENCE = 65.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,10 @@ async def look(conn: Connection) -> Work:
 
 
 async def count_words(conn: Connection, catalogue_changes: int) -> None:
-    """Count in how many releases each genre and tag stands, as of so many changes of the catalogue."""
-    await QUERIES.count_words.execute(conn, catalogue_changes, timeout=PATIENCE)
+    """Count in how many releases each genre and tag stands, as of so many changes of the catalogue; in the caller's
+    transaction, unless somebody else is at it."""
+    if await QUERIES.count_alone.fetchval(conn):
+        await QUERIES.count_words.execute(conn, catalogue_changes, timeout=PATIENCE)
 
 
 async def take_lease(conn: Connection, worker: UUID, seconds: float, work: Work) -> bool:

@@ -37,6 +37,11 @@ cross join lateral (
     from pg_stat_user_tables where relid = 'library_entries'::regclass
 ) written;
 
+-- name: count_alone
+-- For the transaction: time for the whole catalogue, and whether nobody else is counting already.
+select pg_try_advisory_xact_lock(hashtextextended('counting words', 0))
+from set_config('statement_timeout', '60s', true);
+
 -- name: count_words
 -- In how many visible releases each genre and tag stands; those that stand in none go.
 with counted as materialized (

@@ -61,7 +61,8 @@ class Candidate(NamedTuple):
 
 
 class Keeping(NamedTuple):
-    """What somebody keeps of a release; `collection` 0: in none, `rating` 0: none."""
+    """What somebody keeps of a release; `collection` 0: in none, `rating` 0: none; `barred`: its franchise, if they
+    want no more of it."""
 
     release_id: int
     rating: int
@@ -69,6 +70,7 @@ class Keeping(NamedTuple):
     favorite: bool
     ignored: bool
     started: bool
+    barred: int | None
 
 
 class Speaking(NamedTuple):

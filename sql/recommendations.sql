@@ -9,8 +9,8 @@ where r.id = $1 and r.visible;
 -- name: similar_page
 -- Of these neighbours ($2, the most alike first, $3: how many people liked both) what to show beside $1: of a franchise its
 -- first part that the viewer ($4, null for visitors) has not seen, once; `near` is the neighbour that speaks for it. Seen is
--- what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown either. A neighbour
--- that has nothing in common with $1 that could be said is left out. Bodies are those of the page ($5 behind $6).
+-- what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown either, nor anything
+-- of a franchise of which they dropped or ignore a part, hidden ones too. A neighbour that has nothing in common with $1 that could be said is left out. Bodies are those of the page ($5 behind $6).
 with seed as materialized (
     select r.id, f.id as franchise_id, r.genre_ids, r.tag_ids
     from releases r
@@ -37,6 +37,12 @@ with seed as materialized (
         order by p.year, p.id
         limit 1
     ) part
+    where $4 is null or not exists (
+        select from releases p
+        join library_entries e on e.user_id = $4 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[])
+            and not e.deleted and (e.kind = 4 or e.value = 5)
+        where p.franchise_id = f.franchise_id
+    )
 ), shown as (
     select part.id, min(near.place) as place
     from near
@@ -92,7 +98,8 @@ join releases r on r.id = found.id and r.visible and r.id <> $1
 left join popularity_metrics m on m.release_id = r.id;
 
 -- name: kept
--- All that somebody keeps or has begun, what they decided last first.
+-- All that somebody keeps or has begun, what they decided last first; of what they dropped or ignore, hidden or not, the
+-- franchise, of which they want no more.
 with entries as (
     select release_id, max(changed_at) as at,
            max(value) filter (where kind = 3) as rating, max(value) filter (where kind = 2) as collection,
@@ -104,7 +111,8 @@ with entries as (
     select release_id, max(changed_at) as at from progress where user_id = $1 and not deleted group by release_id
 )
 select release_id, coalesce(e.rating, 0) as rating, coalesce(e.collection, 0) as collection,
-       coalesce(e.favorite, false) as favorite, coalesce(e.ignored, false) as ignored, b.at is not null as started
+       coalesce(e.favorite, false) as favorite, coalesce(e.ignored, false) as ignored, b.at is not null as started,
+       case when e.ignored or e.collection = 5 then (select franchise_id from releases where id = release_id) end as barred
 from entries e
 full join begun b using (release_id)
 order by greatest(e.at, b.at) desc, release_id desc;

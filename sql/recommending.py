@@ -57,9 +57,17 @@ async def state(conn: Connection) -> State:
     return State(*row)
 
 
-async def note_audiences(conn: Connection, users: int, items: int, library_changes: int) -> None:
-    """They are new now, as of so many changes of libraries."""
-    await QUERIES.note_audiences.execute(conn, users, items, library_changes)
+async def note_audiences(
+    conn: Connection, users: int, items: int, library_changes: int, compared: Sequence[int]
+) -> None:
+    """They are new now, as of so many changes of libraries; the neighbours of what is `compared` by them are due.
+
+    The two become true at once, so that a run which is stopped leaves no work behind that nobody knows of.
+    """
+    async with conn.transaction():
+        # In this order, as others lock rows before the state.
+        await QUERIES.mark_compared.execute(conn, list(compared))
+        await QUERIES.note_audiences.execute(conn, users, items, library_changes)
 
 
 async def finish(conn: Connection, catalogue_changes: int) -> None:

@@ -10,6 +10,10 @@ select audience_at, library_seen, library_changes, catalogue_changes from recomm
 -- They have been worked out anew, from so many people ($1) and releases ($2), when libraries had changed $3 times.
 update recommending_state set audience_at = now(), audience_users = $1, audience_items = $2, library_seen = $3;
 
+-- name: mark_compared
+-- Of these releases ($1) the audiences are new, so what they are like has to be worked out anew.
+update release_neighbours set stale = true where release_id = any ($1::bigint[]) and not stale;
+
 -- name: finish
 -- A run has ended well that began when the catalogue had changed so many times.
 update recommending_state set catalogue_seen = $1, finished_at = now(), runs = runs + 1;

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan
 from sys import byteorder
 from typing import NamedTuple
 
@@ -82,20 +81,20 @@ async def documents_changed(conn: Connection, after: tuple[int, int], limit: int
     return [Row(*row[:-1]) for row in found], (found[-1]["changed"], found[-1]["slot"]) if found else after
 
 
-async def by_popularity(conn: Connection) -> tuple[array[int], array[float]]:
-    """All slots from the most popular on, and their average ratings (0: none)."""
-    row = await QUERIES.by_popularity.fetchrow(conn)
+async def by_popularity(conn: Connection) -> array[int]:
+    """All slots from the most popular on."""
+    return slots_of(await QUERIES.by_popularity.fetchval(conn))
+
+
+async def ratings(conn: Connection) -> tuple[array[int], array[float]]:
+    """The slots that somebody has rated, and their average ratings."""
+    row = await QUERIES.ratings.fetchrow(conn)
     assert row is not None
-    ratings = array("f")
-    ratings.frombytes(row["ratings"])
+    averages = array("f")
+    averages.frombytes(row["ratings"])
     if byteorder == "little":
-        ratings.byteswap()
-    return slots_of(row["slots"]), ratings
-
-
-def rating_or_none(rating: float) -> float:
-    """0 where nobody has rated it."""
-    return 0.0 if isnan(rating) else rating
+        averages.byteswap()
+    return slots_of(row["slots"]), averages
 
 
 async def match(conn: Connection, whole: str, names: str, words: str, stemmed: str, configs: Sequence[str]) -> Slots:
@@ -161,6 +160,34 @@ async def plainly(conn: Connection, text: str, most: int) -> list[int]:
     """Ids of releases with a name that contains the text, the most popular first."""
     pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return [row["id"] for row in await QUERIES.plainly.fetch(conn, pattern, most)]
+
+
+def compose_plain(sort: str) -> str:
+    """Of the ids in $1 those rated from $2 to $3, as it is shown, in the order of a column; or in that of the ids."""
+    column = SORTS.get(sort.removeprefix("-"))
+    order = "wanted.position"
+    if column is not None:
+        direction = "desc nulls last" if sort.startswith("-") else "asc nulls first"
+        order = f"{column.expression} {direction}, r.id {direction}"
+    return f"""
+        select r.id
+        from unnest($1::bigint[]) with ordinality as wanted (id, position)
+        join releases r on r.id = wanted.id and r.visible
+        left join popularity_metrics m on m.release_id = r.id
+        left join lateral (
+            select round(m.average_rating::numeric, 2)::float8 as average where m.rating_count > 0
+        ) rated on true
+        where ($2::float8 is null or rated.average >= $2) and ($3::float8 is null or rated.average <= $3)
+        order by {order}
+    """  # noqa: S608 - composed from the fragments of SORTS
+
+
+async def sort_plainly(
+    conn: Connection, ids: Sequence[int], sort: str, least: float | None, most: float | None
+) -> list[int]:
+    """Those of these ids whose average rating is in the range, in any order that a search may have."""
+    query = Query("search_sort_plainly", compose_plain(sort))
+    return [row["id"] for row in await query.fetch(conn, list(ids), least, most)]
 
 
 def compose_sorted(sort: str, *, walking: bool) -> str:

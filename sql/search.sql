@@ -31,12 +31,18 @@ left join popularity_metrics m on m.release_id = d.release_id
 order by d.changed, d.slot;
 
 -- name: by_popularity
--- All slots from the most popular on, and the average rating of each (4 bytes, NaN where nobody has rated it).
-select coalesce(string_agg(int4send(d.slot), '' order by m.popularity_score desc, m.release_id desc), '') as slots,
-       coalesce(string_agg(float4send(case when m.rating_count > 0 then m.average_rating else 'NaN' end), ''
-                           order by m.popularity_score desc, m.release_id desc), '') as ratings
+-- All slots from the most popular on.
+select coalesce(string_agg(int4send(d.slot), '' order by m.popularity_score desc, m.release_id desc), '')
 from search_documents d
 join popularity_metrics m on m.release_id = d.release_id;
+
+-- name: ratings
+-- The slots that somebody has rated, and the average rating of each (4 bytes).
+select coalesce(string_agg(int4send(d.slot), '' order by d.slot), '') as slots,
+       coalesce(string_agg(float4send(m.average_rating), '' order by d.slot), '') as ratings
+from popularity_metrics m
+join search_documents d on d.release_id = m.release_id
+where m.average_rating > 0 and m.rating_count > 0;
 
 -- name: match
 -- See the function: tsqueries of whole names, names, all words; plain text and the configurations that stem it.
@@ -77,14 +83,15 @@ cross join lateral (
 order by word.frequency desc, word.word;
 
 -- name: near
--- For each word those of the vocabulary that share a deletion variant with it and are as long, but for so many letters.
+-- For each word those of the vocabulary that share a deletion variant with it and are as long, but for so many letters:
+-- those that begin or end alike first, then the commonest.
 select said.word as typed, near.word, near.frequency
 from unnest($1::text[], $2::text[], $3::integer[]) as said (word, variants, most)
 cross join lateral (
     select w.word, w.frequency from search_words w
     where w.variants && said.variants::integer[] and abs(length(w.word) - length(said.word)) <= said.most
-    order by w.frequency desc, w.word
-    limit 400
+    order by left(w.word, 2) <> left(said.word, 2) and right(w.word, 2) <> right(said.word, 2), w.frequency desc, w.word
+    limit 200
 ) near;
 
 -- name: labels_genres

@@ -81,6 +81,15 @@ async def stir(conn: Connection, release_ids: Sequence[int]) -> None:
     await QUERIES.stir.execute(conn, release_ids)
 
 
+async def lock(conn: Connection, release_ids: Sequence[int]) -> None:
+    """Take the rows of these documents, for whoever writes them in several statements.
+
+    Whoever writes more than one takes them in the order of their ids: ratings are written without the lock of imports,
+    and nobody must wait in a ring.
+    """
+    await QUERIES.lock.fetch(conn, release_ids)
+
+
 async def rate(conn: Connection, release_ids: Sequence[int]) -> None:
     """Take over the ratings of these releases, which may have moved."""
     await QUERIES.rate.execute(conn, release_ids)

@@ -65,6 +65,10 @@ with moved as materialized (
 )
 update search_documents d set changed = pg_current_xact_id() from moved m where d.release_id = m.release_id;
 
+-- name: lock
+-- The rows that a transaction is going to write in several statements, in the order of their ids.
+select release_id from search_documents where release_id = any ($1::bigint[]) order by release_id for no key update;
+
 -- name: rate
 -- Ratings of these releases, rounded down, where they are others now.
 with moved as materialized (

@@ -103,7 +103,9 @@ left join search_documents d on d.release_id = wanted.id
 left join releases r on r.id = d.release_id
 left join popularity_metrics m on m.release_id = r.id
 left join lateral (
-    select m.average_rating::float8 as average, least(9, floor(m.average_rating))::integer as least
+    -- As it is shown.
+    select shown.average::float8 as average, least(9, floor(shown.average))::integer as least
+    from (select round(m.average_rating::numeric, 2) as average) shown
     where m.rating_count > 0 and m.average_rating > 0
 ) rated on r.visible
 left join lateral (

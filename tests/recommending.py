@@ -149,9 +149,9 @@ class World:
                 "select shared[array_position(neighbours, $2)] from release_neighbours where release_id = $1",
                 seed, found["id"],
             )  # fmt: skip
-            return bool(stored == reason["users"] > 0 and str(stored) in reason["text"])
-        if code == "first_part":
-            return await self._is_first_part(found["id"], other, seed)
+            return bool(stored == reason["users"] > 0 and f"At least {stored} people" in reason["text"])
+        if code in ("first_part", "first_unseen_part"):
+            return await self._is_first_part(found["id"], other, seed, who)
         if code.startswith("because_"):
             assert who is not None
             return await self._kept(code, reason, who, other)
@@ -168,7 +168,9 @@ class World:
         assert all(word["name"] in reason["text"] or " more" in reason["text"] for word in reason[noun])
         return bool(both) and {word["id"] for word in reason[noun]} == {row["id"] for row in both}
 
-    async def _is_first_part(self, found: int, near: int, seed: int | None) -> bool:
+    async def _is_first_part(self, found: int, near: int, seed: int | None, who: Person | None) -> bool:
+        if who is not None:
+            return await self._is_first_unseen_part(found, near, seed, who)
         rows = await self.conn.fetch(
             "select b.id from releases a join releases b on b.franchise_id = a.franchise_id where a.id = $1"
             " and b.visible order by b.year, b.id",
@@ -177,6 +179,17 @@ class World:
         stored = await self.conn.fetchval("select neighbours from release_neighbours where release_id = $1", seed)
         parts = [row["id"] for row in rows]
         return bool(near in stored and parts.index(found) < parts.index(near))
+
+    async def _is_first_unseen_part(self, found: int, near: int, seed: int | None, who: Person) -> bool:
+        first = await self.conn.fetchval(
+            """select b.id from releases a join releases b on b.franchise_id = a.franchise_id
+               where a.id = $1 and b.visible and b.id <> $2 and not exists (
+                   select from library_entries e where e.user_id = $3 and e.release_id = b.id and not e.deleted
+                       and (e.kind in (1, 3, 4) or e.kind = 2 and e.value in (3, 5)))
+               order by b.year, b.id limit 1""",
+            near, seed, who.id,
+        )  # fmt: skip
+        return bool(first == found != near)
 
     async def _kept(self, code: str, reason: Any, who: Person, other: int) -> bool:
         kept = dict(

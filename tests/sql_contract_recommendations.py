@@ -17,6 +17,7 @@ RECOMMENDATIONS: Contract = {
         "mark_stale": NOTHING,
         "mark_own_stale": NOTHING,
         "look": neighbours.Work,
+        "count_alone": VALUE,
         "count_words": NOTHING,
         "take_lease": VALUE,
         "renew_lease": VALUE,

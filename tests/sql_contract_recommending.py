@@ -9,6 +9,7 @@ RECOMMENDING: Contract = {
     "recommending": {
         "claim_alone": VALUE,
         "state": recommending.State,
+        "mark_compared": NOTHING,
         "note_audiences": NOTHING,
         "finish": NOTHING,
         "people": VALUE,

@@ -12,7 +12,8 @@ SEARCH: Contract = {
         "documents_changed": (
             "slot release_id visible type status season age_rating year rating genre_ids tag_ids changed"
         ),
-        "by_popularity": "slots ratings",
+        "by_popularity": VALUE,
+        "ratings": "slots ratings",
         "match": "by_whole by_name by_word",
         "keys": "slot keys",
         "weighed": "slot keys points",
@@ -30,6 +31,7 @@ SEARCH: Contract = {
         "word_names": "noun id name",
         "write": VALUE,
         "stir": NOTHING,
+        "lock": "release_id",
         "rate": NOTHING,
         "tidy": VALUE,
         "state": search_documents.State,

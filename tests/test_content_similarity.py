@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from server.recommending.blend import LEAST_SHARED, MOST_OF_FRANCHISE, Blend, Release
+from server.recommending.blend import LEAST_SHARED, MOST_OF_FRANCHISE, STEP, Blend, Release
 from server.recommending.content import Catalogue, Likeness, named
 from server.recommending.interactions import Collected, Interactions
 from server.rules.recommending import MOST_NEIGHBOURS, alike, rarity
@@ -98,14 +98,14 @@ def test_a_rare_word_weighs_more_than_a_common_one() -> None:
 def test_an_audience_brings_together_what_has_no_words() -> None:
     releases = [Release(place, None, [], []) for place in range(1, 5)]
     people = Collected()
-    for _ in range(LEAST_SHARED):
+    for _ in range(LEAST_SHARED + STEP - 1):
         people.add({1: 1.0, 2: 1.0})
     people.add({1: 1.0, 3: 1.0})
     # Nobody shows what is in no catalogue.
     people.add({1: 1.0, 999: 1.0})
     found = Blend(likeness(releases, {}), people.done()).neighbours(releases[0])
     assert found.neighbours == [2, 3]
-    # One of so few might stand out.
+    # One of so few might stand out, and one more.
     assert found.shared == [LEAST_SHARED, 0]
     assert Blend(likeness(releases, {}), people.done()).neighbours(releases[3]).neighbours == []
 

@@ -148,6 +148,61 @@ def test_of_too_large_a_file_the_first_part_counts(tmp_path: Path, monkeypatch: 
     assert (add_file(found, path), len(found)) == (False, 3)
 
 
+def test_half_a_point_short_of_seven_is_not_liked_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    found = Ratings()
+    scores = ["6.6", "9.9", "10.4", 0, "", "nan", "x"]
+    add_file(found, write(tmp_path / "lists.csv", [("a", title, score) for title, score in enumerate(scores, 1)]))
+    assert list(zip(found.items, found.values, strict=True)) == [(1, 6), (2, 9)]
+    assert found.left_out == {"without a score": 2, "with no valid title or score": 3}
+
+
+def test_what_takes_no_part_is_counted_by_its_reason() -> None:
+    rows = [(person, title, 8) for person in range(5) for title in range(20)]
+    found = ratings([*rows, (0, 3, 9), (0, 500, 8), *((9, title, 8) for title in range(19))])
+    split(found)
+    assert found.left_out == {
+        "rated again": 1, "of titles with fewer than 5 ratings": 1, "of people with fewer than 20 ratings": 19
+    }  # fmt: skip
+
+
+@ON_18
+async def test_figures_do_not_depend_on_what_the_catalogue_knows(
+    dsn: str, conn: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "lists.csv", [*crowds(), ("x", 1, 0)])
+    here, arguments = settings(dsn, tmp_path), argparse.Namespace(path=path)
+    assert await evaluate_recommendations.run(here, arguments) == 0
+    before = capsys.readouterr().out
+    assert re.search(r"^left out: .*\b1 without a score", before, re.MULTILINE)
+    # Two numbers of one release each, in another order than theirs.
+    await conn.execute(
+        """with made as (insert into releases (slug, title, sort_title)
+                         select 'r-' || n, 'R', 'r' from generate_series(1, 30) n returning id, slug)
+           insert into external_ids (source, external_id, release_id)
+           select 'mal', number, id from made
+           cross join lateral (values (61 - substr(slug, 3)::integer), (substr(slug, 3)::integer)) n (number)"""
+    )
+    assert await evaluate_recommendations.run(here, arguments) == 0
+    after = capsys.readouterr().out
+    assert "releases: 60 (in the catalogue: 60)" in after
+    assert table(after) == table(before)
+
+
+@ON_18
+async def test_of_too_many_ratings_here_the_first_count(
+    dsn: str, conn: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reading, "MOST_RATINGS", 100)
+    await conn.execute(
+        """with made as (insert into users (username, username_key)
+                         select 'm' || n, 'm' || n from generate_series(1, 6) n returning id)
+           insert into library_entries (user_id, kind, release_id, value, changed_at, revision)
+           select made.id, 3, title, 8, now(), 1 from made, generate_series(1, 20) title"""
+    )
+    await evaluate_recommendations.run(settings(dsn, tmp_path), argparse.Namespace(path=None))
+    assert "Only the first 100 ratings take part" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", [b"", b"user,score\n1,2\n", b"\xff\xfe\x00", b"\x1f\x8bgarbage"])
 def test_what_is_no_such_file_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lists.csv"

@@ -18,8 +18,10 @@ from actors.consumers.base import Delivered
 from actors.consumers.neighbours import Neighbours
 from actors.neighbours import BETWEEN, COUNTED, Command, NeighbourKeeper, counts, due, pause_after
 from server.crew_recommendations import PROGRAM, worker
-from server.database import Database
+from server.database import Database, connect
+from server.errors import Unavailable
 from server.events import Recommending
+from server.rules.recommending import INTERRUPTED
 from server.settings import load
 from sql import neighbours, recommendations
 from sql.neighbours import Work
@@ -177,6 +179,9 @@ def test_the_worker_gets_this_database_one_thread_and_no_other_setting(
     assert made.environment["PGSSLROOTCERT"] == "/etc/ca.pem"
     assert "secrets/of/ours" not in made.environment.values()
     assert made.directory == str(tmp_path)
+    behind = load({"DATA_DIR": str(tmp_path), "DATABASE_DIRECT_URL": "postgresql://direct/db"})
+    # Its lock lives as long as its session, which a pooler shares out.
+    assert worker(behind, "postgresql://pooler/db").environment["DATABASE_URL"] == "postgresql://direct/db"
 
 
 class Keeping:
@@ -227,6 +232,65 @@ async def test_a_worker_that_fails_is_told_and_tried_later(
     assert (work.failures, work.leased) == (1, False)
     assert not due(work, datetime.now(UTC) + BETWEEN * 1.5)
     assert due(work, datetime.now(UTC) + BETWEEN * 2.5)
+
+
+async def test_the_last_words_of_a_worker_are_told(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeping = Keeping(database, tmp_path, f"raise SystemExit({'x' * 2 * module.LAST_WORDS!r} + ' the end')")
+    await keeping.tick_until("failures", 1)
+    record = next(one for one in caplog.records if one.name == "yojohan.recommendations" and one.levelname == "WARNING")
+    assert record.__dict__["said"].endswith("x the end")
+    assert len(record.__dict__["said"]) <= module.LAST_WORDS
+
+
+async def test_a_worker_that_finds_another_at_it_has_not_failed(database: Database, conn: Any, tmp_path: Path) -> None:
+    keeping = Keeping(database, tmp_path, f"raise SystemExit({INTERRUPTED})")
+    await keeping.tick_until("interrupted", 1)
+    work = await neighbours.look(conn)
+    assert (work.leased, work.failures, keeping.progress.failures, keeping.changed) == (False, 0, 0, [])
+
+
+async def test_answers_are_made_anew_though_how_the_run_ended_cannot_be_written_down(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> int:
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr(neighbours, "end_run", away)
+    keeping = Keeping(database, tmp_path, "")
+    await keeping.tick_until("runs", 1)
+    assert keeping.changed == [("similar", "personal")]
+
+
+async def test_neither_viewers_nor_words_keep_a_run_from_beginning(
+    database: Database, conn: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(*_: Any) -> None:
+        raise Unavailable("The database took too long.")
+
+    monkeypatch.setattr(recommendations, "new_viewers", slow)
+    monkeypatch.setattr(neighbours, "count_words", slow)
+    keeping = Keeping(database, tmp_path, "")
+    keeping.progress.viewers = {1}
+    await keeping.tick_until("runs", 1)
+    await keeping.keeper.on_tick()
+    said = sorted(one.getMessage() for one in caplog.records if one.levelname == "WARNING")
+    # Tried again much later, not with every tick.
+    assert said == ["who looked at recommendations is not written down", "words of the catalogue are not counted"]
+
+
+async def test_words_are_counted_in_time_enough_and_by_one_at_a_time(conn: Any, dsn: str) -> None:
+    other = await connect(dsn)
+    await seed_releases(conn, 2)
+    await conn.execute("update releases set genre_ids = '{1}'")
+    async with conn.transaction(), other.transaction():
+        await neighbours.count_words(conn, 1)
+        assert await conn.fetchval("show statement_timeout") == "1min"
+        await neighbours.count_words(other, 2)
+    await other.close()
+    assert await conn.fetchval("select catalogue_counted from recommending_state") == 1
+    assert await conn.fetchval("show statement_timeout") == "0"
 
 
 async def test_pressure_ends_a_worker_and_starts_none(database: Database, conn: Any, tmp_path: Path) -> None:

@@ -173,6 +173,48 @@ async def test_no_sequel_of_what_was_dropped_or_is_ignored(world: World) -> None
     assert await own(world, she) == ["Other"]
 
 
+async def test_no_sequel_either_where_the_part_that_was_dropped_is_hidden_now(world: World) -> None:
+    await saga(world)
+    me = await person(world.site)
+    await world.keep(me, "favorites", "Liked")
+    await world.keep(me, "collections/dropped", "Part2")
+    await world.conn.execute("update releases set deleted_at = now() where id = $1", world.ids["Part2"])
+    assert await own(world, me) == ["Other"]
+    page = await world.get("/personal", me)
+    assert not {"Part1", "Part3", "Part4"} & set(world.titles(page))
+
+
+async def test_what_is_planned_and_ignored_is_no_wish(world: World) -> None:
+    await world.release("Planned", "drama")
+    await world.release("Alike", "drama", popularity=0.9)
+    me = await person(world.site)
+    await world.keep(me, "collections/planned", "Planned")
+
+    async def wishes() -> bool:
+        page = await world.get("/personal", me)
+        codes = {reason["code"] for row in page["results"] for reason in row["reasons"]}
+        return "because_planned" in codes
+
+    assert await wishes()
+    await world.keep(me, "ignores", "Planned")
+    assert not await wishes()
+
+
+async def test_what_fills_up_a_page_goes_by_the_genres_that_stand_there(world: World) -> None:
+    await world.release("Liked", "drama")
+    for number in range(8):
+        await world.release(f"Own{number}", "drama")
+    for number in range(30):
+        await world.release(f"Fill{number:02}", "drama" if number % 2 else "comedy")
+    await world.speaks("Liked", *((f"Own{number}", 0.9 - number / 100) for number in range(8)))
+    me = await person(world.site)
+    await world.keep(me, "favorites", "Liked")
+    assert len(await own(world, me)) == 8
+    page = await world.get("/personal?limit=20", me)
+    dramas = [row for row in page["results"] if row["release"]["genres"][0]["name"] == "drama"]
+    assert (len(page["results"]), len(dramas)) == (20, 10)
+
+
 async def test_a_page_is_not_all_of_one_genre(world: World) -> None:
     await world.release("Liked", "drama")
     for number in range(20):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
+from struct import pack, unpack
 from typing import Any
 
 import pytest
 
-from actors.search_index import SearchIndexKeeper
+from actors.search_index import SearchIndexKeeper, _together
 from server.database import Database, connect
+from server.errors import Unavailable
 from server.search import bitmaps
 from server.search.columns import SPARSE, Column, Values
 from server.search.engine import Filters
-from server.search.index import Order, SearchIndex, bucket
+from server.search.index import Order, SearchIndex
+from server.search.ratings import bucket, hundredths
 from sql import search as sql
 from sql import search_documents
 from sql.release_list import Choice
@@ -72,6 +76,58 @@ def test_a_column_counts_and_keeps_in_step_with_changes() -> None:
     assert [members(part) for part in column.parted(everybody, descending=True)] == [{0, 1}, {2, 3}, {4, 5}]
 
 
+def test_new_slots_are_among_those_without_a_value() -> None:
+    column = Column(("a", "b"))
+    column.grow(2)
+    column.put([(0, "a")])
+    assert [members(part) for part in column.parted(0b11, descending=False)] == [{1}, {0}]
+    column.grow(2)
+    column.put([(3, "a")])
+    assert [members(part) for part in column.parted(0b1111, descending=False)] == [{1, 2}, {0, 3}]
+
+
+@pytest.mark.parametrize("touched", [1, 3, 40])
+def test_values_forget_what_slots_had_before_however_many_there_are(touched: int) -> None:
+    values, chance = Values(), Random(touched)
+    known = {slot: chance.sample(range(50), 3) for slot in range(2_000)}
+    values.put(0, list(known.items()))
+    for _ in range(20):
+        anew = {slot: chance.sample(range(50), 3) for slot in chance.sample(range(2_000), touched)}
+        values.put(bitmaps.bitmap(list(anew)), list(anew.items()))
+        known |= anew
+    for value in range(50):
+        assert members(values.bitmap(value)) == {slot for slot, ids in known.items() if value in ids}
+
+
+def test_values_may_change_while_they_are_counted() -> None:
+    values = Values()
+    values.put(0, [(slot, [slot % 7]) for slot in range(70)])
+    counting = values.counts(bitmaps.bitmap(range(70)))
+    first = next(counting)
+    values.put(0, [(70, [8, 9])])
+    assert dict([first, *counting]) == dict.fromkeys(range(7), 10)
+
+
+@pytest.mark.parametrize("shown", [7.7, 7.07, 8.29, 9.99, 10.0, 1.0, 6.67])
+def test_a_bound_takes_in_the_rating_that_is_shown(shown: float) -> None:
+    """Averages are kept in four bytes: 7.7 is a little less there."""
+    (kept,) = unpack("f", pack("f", shown))
+    index = SearchIndex()
+    index.put([row(0, rating=kept), row(1, rating=shown - 0.02), row(2, rating=shown + 0.02), row(3)])
+    assert members(index.allowed(Filters(rating_from=shown, rating_to=shown))) == {0}
+    assert 0 in members(index.allowed(Filters(rating_from=shown)))
+    assert 0 in members(index.allowed(Filters(rating_to=shown)))
+
+
+async def test_ratings_are_rounded_as_the_database_shows_them(conn: Any) -> None:
+    averages = [total / count for count in range(1, 60) for total in range(count, 10 * count + 1, 7)]
+    rows = await conn.fetch(
+        "select a::real as kept, (round(a::real::numeric, 2) * 100)::integer as shown from unnest($1::float8[]) a",
+        averages,
+    )
+    assert [hundredths(row["kept"]) for row in rows] == [row["shown"] for row in rows]
+
+
 def test_values_are_the_same_whether_few_or_many_have_them() -> None:
     values = Values()
     values.put(0, [(slot, [1, 2] if slot % 2 else [1]) for slot in range(SPARSE + 1)])
@@ -117,7 +173,7 @@ def test_counts_add_up() -> None:
 
 
 def test_a_bucket_takes_its_lower_end_and_the_last_one_both() -> None:
-    assert [bucket(rating) for rating in (None, 0.0, 0.5, 7.0, 7.99, 9.0, 10.0)] == [
+    assert [bucket(hundredths(rating)) for rating in (None, 0.0, 0.5, 7.0, 7.99, 9.0, 10.0)] == [
         None, None, "0-1", "7-8", "7-8", "9-10", "9-10",
     ]  # fmt: skip
 
@@ -216,7 +272,86 @@ async def test_the_order_and_ratings_follow_the_database(conn: Any, dsn: str) ->
     await conn.execute(
         "update popularity_metrics set popularity_score = release_id, rating_count = 1, average_rating = 7.5"
     )
-    slots, ratings = await sql.by_popularity(conn)
+    slots = await sql.by_popularity(conn)
+    rated, ratings = await sql.ratings(conn)
     ids = {row["slot"]: row["release_id"] for row in await conn.fetch("select slot, release_id from search_documents")}
     assert [ids[slot] for slot in slots] == sorted(ids.values(), reverse=True)
-    assert list(ratings) == [7.5] * 10
+    assert (sorted(rated), list(ratings)) == (sorted(slots), [7.5] * 10)
+
+
+async def test_ratings_follow_without_a_word_from_anybody(conn: Any, dsn: str) -> None:
+    await load(conn, *CATALOGUE)
+    one = await conn.fetchval("select id from releases where title = 'Monster'")
+    database, index, keeper, moves = await keeper_on(dsn)
+    try:
+        for average, bounds in ((7.7, (7.7, 7.7)), (8.2, (8.2, 8.2)), (0.0, (0.0, 10.0))):
+            await conn.execute(
+                "update popularity_metrics set average_rating = $2::real, rating_count = sign($2::real)::integer"
+                " where release_id = $1",
+                one, average,
+            )  # fmt: skip
+            before = len(moves)
+            await keeper._rate()
+            fitting = members(index.allowed(Filters(rating_from=bounds[0], rating_to=bounds[1])))
+            assert [index.ids[slot] for slot in fitting] == ([one] if average else [])
+            assert len(moves) == before + 1
+            await keeper._rate()
+            assert len(moves) == before + 1
+    finally:
+        await database.close()
+
+
+def test_changes_all_over_the_index_are_taken_in_by_parts_that_lie_together() -> None:
+    slots = [14_999, 3, 5_002, 9_999, 5_003, 4]
+    parts = [[one.slot for one in part] for part in _together([row(slot) for slot in slots])]
+    assert parts == [[3, 4, 5_002], [5_003, 9_999], [14_999]]
+    assert list(_together([])) == []
+
+
+async def test_what_was_taken_is_told_of_even_if_the_database_goes_away(
+    conn: Any, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load(conn, *CATALOGUE)
+    database, index, keeper, moves = await keeper_on(dsn)
+    try:
+        await load(conn, release(11, "Newcomer"), release(12, "Another"), release(13, "Third"))
+        monkeypatch.setattr("actors.search_index.SLICE", 2)
+        changed, calls = sql.documents_changed, []
+
+        async def once(*given: Any) -> Any:
+            calls.append(1)
+            if len(calls) > 1:
+                raise Unavailable("The database is away.")
+            return await changed(*given)
+
+        monkeypatch.setattr(sql, "documents_changed", once)
+        before = len(moves)
+        await keeper.on_tick()
+        assert (len(calls), index.documents, len(moves)) == (2, 12, before + 1)
+        monkeypatch.undo()
+        await keeper.on_tick()
+        assert (index.documents, len(moves)) == (13, before + 2)
+    finally:
+        await database.close()
+
+
+async def test_documents_have_their_places_as_soon_as_there_are_all(conn: Any, dsn: str) -> None:
+    await load(conn, *CATALOGUE)
+    await conn.execute("update search_state set rules = 0")
+    database, index, keeper, moves = await keeper_on(dsn)
+    try:
+        assert not index.complete
+        await load(conn, release(11, "Newcomer"))
+        await conn.execute(
+            "update popularity_metrics set popularity_score = 99999 where release_id ="
+            " (select id from releases where title = 'Newcomer')"
+        )
+        await keeper.on_tick()
+        newcomer = index.ids.index(await conn.fetchval("select id from releases where title = 'Newcomer'"))
+        assert index.order.slots[-1] == newcomer
+        await conn.execute("update search_state set rules = 1")
+        before = len(moves)
+        await keeper.on_tick()
+        assert (index.complete, index.order.slots[0], len(moves)) == (True, newcomer, before + 1)
+    finally:
+        await database.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from actors.search_index import SearchIndexKeeper
 from server.database import Database
 from server.errors import Unavailable
 from server.rules.search_text import key, words
+from server.search import finder as finding
 from server.search import ladder, postgresql, tsqueries
 from server.search.engine import Filters, Found, Match, Wanted
 from server.search.finder import PostgresqlFinder
@@ -194,3 +197,100 @@ def test_the_best_spelling_is_that_of_one_name() -> None:
     names = [["attach tin"], ["attack on titan", "tin"], ["attack"]]
     assert ladder.best_spelling(("atack", "titn"), spellings, names) == ["attack", "titan"]
     assert ladder.best_spelling(("zzz",), {}, names) == [None]
+
+
+@dataclass
+class Told:
+    """A finder that knows what it is told, and keeps what it is asked."""
+
+    fitting: Callable[[Match], bool] = lambda match: False
+    spellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    known: Sequence[Sequence[str]] = ()
+    asked: list[Match] = field(default_factory=list)
+
+    async def fits(self, match: Match) -> bool:
+        self.asked.append(match)
+        return self.fitting(match)
+
+    async def names(self, match: Match) -> Sequence[Sequence[str]]:
+        return self.known
+
+    async def sounding(self, sounds: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    async def near(self, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return self.spellings
+
+
+LETTERS = "abcdefghijklmnop"
+
+
+@pytest.mark.parametrize(("count", "fewer"), [(1, 0), (2, 1), (6, 1), (7, 0), (16, 0)])
+async def test_questions_stay_short_however_long_the_query_is(count: int, fewer: int) -> None:
+    typed = [f"harbour{sign}" for sign in LETTERS[:count]]
+    told = Told(spellings={word: [f"{word}{other}" for other in LETTERS] for word in typed})
+    assert (await ladder.read(told, " ".join(typed))).outcome == "empty"
+    assert sum(match.fewer for match in told.asked) == fewer
+    assert max(len(tsqueries.names(match)) for match in told.asked) < 5_000
+    for match in told.asked:
+        for group in match.groups:
+            assert sum(not one.startswith("~") for one in group) <= 1 + ladder.MOST_SPELLINGS
+
+
+async def test_a_word_that_is_said_twice_is_asked_for_once_and_shown_twice() -> None:
+    told = Told(lambda match: "kyojin" in match.groups[0], {"kyojn": ["kyojin"]}, [["kyojin no uta no hi"]])
+    reading = await ladder.read(told, "kyojn no uta no hi")
+    assert reading.corrected == "kyojin no uta no hi"
+    assert all(len(match.groups) in (0, 4) for match in told.asked)
+    assert [group[0] for group in reading.match.groups] == ["kyojn", "uta", "no", "hi"]
+
+
+async def test_each_reading_on_the_other_layout_is_tried() -> None:
+    told = Told(lambda match: ("голуб",) in match.groups)
+    reading = await ladder.read(told, "ujke, yjxb")
+    assert (reading.outcome, reading.corrected) == ("layout", "голуб ночи")
+
+
+async def test_a_correction_shows_no_word_that_stands_in_no_name_that_fits() -> None:
+    # `shippa` is a word of a draft; what is found begins with `shippu`.
+    told = Told(
+        lambda match: "naruto" in match.groups[0], {"narutto": ["naruto"], "shippu": ["shippa"]}, [["naruto shippuden"]]
+    )
+    reading = await ladder.read(told, "narutto shippu")
+    assert (reading.outcome, reading.corrected) == ("typos", "naruto shippu")
+
+
+async def test_the_loop_turns_while_words_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, turns = Counter[str](), 0
+
+    async def candidates(_: Any, asked: Sequence[Any]) -> list[tuple[str, str, int]]:
+        return [(one.word, f"{one.word[:-1]}{chr(97 + n % 26)}", n) for one in asked for n in range(400)]
+
+    def count(typed: str, near: str, most: int) -> int:
+        compared[typed] += 1
+        return most
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(finding.sql, "near", candidates)
+    monkeypatch.setattr(finding, "distance", count)
+    index = SearchIndex()
+    finder = PostgresqlFinder(None, index, Memory(lambda: 1, 10_000))  # type: ignore[arg-type]
+    other = asyncio.create_task(turning())
+    near = await finder.near([f"harbour{sign}" for sign in LETTERS])
+    other.cancel()
+    assert len(near) == finding.CORRECTED
+    assert max(compared.values()) <= finding.COMPARED
+    assert turns >= finding.CORRECTED
+
+
+def test_spellings_are_looked_for_in_many_names_at_once() -> None:
+    words = [f"word{sign}" for sign in LETTERS]
+    spellings = {word: [f"{word}{n}" for n in range(40)] for word in words}
+    names = [[f"{words[n % 16]}{n % 40} of the sea" for n in range(10)] for _ in range(40)]
+    found = ladder.best_spelling(words, spellings, names)
+    assert sum(one is not None for one in found) == 1

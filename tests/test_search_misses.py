@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,10 @@ from server.database import Database
 from server.errors import DatabaseUnavailable
 from server.keys import SEARCH_MISSES
 from server.rules.search_misses import LONGEST, to_write_down
+from server.search.engine import Found, Suggested, Wanted
+from server.search.index import SearchIndex
 from server.search.misses import Misses
+from server.search.searching import Search
 from sql import search_misses
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, shared_site
@@ -45,6 +48,13 @@ def on_site(test: Any) -> Any:
         ("pass 12345", None),
         ("+7 (912) 345-67-89", None),
         ("4111 1111 1111 1111", None),
+        ("8–912–345–67–89", None),
+        ("8•912•345•67•89", None),
+        ("8_912_345_67_89", None),
+        ("８９１２３", None),
+        ("somebody(at)example.org", None),
+        ("somebody [at] example org", None),
+        ("attack at titan (2 at once)", "attack at titan 2 at once"),
         ("…!?", None),
         ("", None),
     ],
@@ -71,6 +81,25 @@ def test_misses_wait_in_a_bounded_room_and_the_commonest_go_first() -> None:
     misses.keep({"a": 2})
     misses.note("a")
     assert misses.take(9) == {"a": 3}
+
+
+class Vain:
+    """An engine that finds nothing."""
+
+    async def find(self, wanted: Wanted) -> Found:
+        return Found((), 0, {}, "empty")
+
+    async def suggest(self, text: str, limit: int) -> Sequence[Suggested]:
+        return ()
+
+
+async def test_nothing_is_missed_while_documents_are_missing() -> None:
+    misses, index = Misses(), SearchIndex()
+    search = Search(Vain(), index, misses)
+    for complete in (False, True):
+        index.complete = complete
+        await search.find(Wanted("tides", ("tides",), "tides"))
+        assert misses.noted == complete
 
 
 @pytest.fixture

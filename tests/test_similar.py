@@ -43,7 +43,7 @@ async def franchise(world: World) -> None:
     await world.release("First", "drama", franchise="Saga", year=2004)
     await world.release("Second", "comedy", franchise="Saga", year=2008)
     await world.release("Alone", "mystery", "sea")
-    await world.near("Seed", ("Third", 0.9, 12), ("Alone", 0.6), ("Second", 0.5), ("First", 0.4))
+    await world.near("Seed", ("Third", 0.9, 10), ("Alone", 0.6), ("Second", 0.5), ("First", 0.4))
 
 
 async def test_a_franchise_shows_up_once_as_its_first_part(world: World) -> None:
@@ -61,7 +61,14 @@ async def test_whoever_signs_in_sees_the_first_part_that_they_have_not_seen(worl
     await franchise(world)
     path, viewer = f"/similar/{world.ids['Seed']}", await person(world.site)
     await world.keep(viewer, "collections/completed", "First")
-    assert world.titles(await world.get(path, viewer)) == ["Second", "Alone"]
+    page = await world.get(path, viewer)
+    assert world.titles(page) == ["Second", "Alone"]
+    assert page["results"][0]["reasons"][-1] | {"release": None} == {
+        "code": "first_unseen_part",
+        "text": "The first part you have not seen of the franchise of “Third”, which is similar.",
+        "release": None,
+    }
+    await world.check(page, viewer, "Seed")
     await world.keep(viewer, "ratings", "Second", {"rating": 4})
     page = await world.get(path, viewer)
     assert world.titles(page) == ["Third", "Alone"]
@@ -74,6 +81,21 @@ async def test_whoever_signs_in_sees_the_first_part_that_they_have_not_seen(worl
     # To visitors and others nothing of that is told.
     assert world.titles(await world.get(path)) == ["First", "Alone"]
     assert world.titles(await world.get(path, await person(world.site))) == ["First", "Alone"]
+
+
+@pytest.mark.parametrize(("kept", "hidden"), [("collections/dropped", False), ("ignores", False), ("ignores", True)])
+async def test_nothing_is_shown_of_a_franchise_of_which_a_part_was_dropped_or_is_ignored(
+    world: World, kept: str, hidden: bool
+) -> None:
+    await franchise(world)
+    path, viewer = f"/similar/{world.ids['Seed']}", await person(world.site)
+    await world.keep(viewer, kept, "Second")
+    if hidden:
+        await world.conn.execute("update releases set deleted_at = now() where id = $1", world.ids["Second"])
+    assert world.titles(await world.get(path, viewer)) == ["Alone"]
+    assert world.titles(await world.get(path)) == ["First", "Alone"]
+    await world.keep(viewer, kept, "Second", method="DELETE")
+    assert world.titles(await world.get(path, viewer)) == ["First", "Alone"]
 
 
 async def test_planned_and_begun_releases_are_still_shown(world: World) -> None:
@@ -102,15 +124,15 @@ async def test_what_is_hidden_and_what_nothing_can_be_said_of_is_left_out(world:
     await world.release("Hidden", "drama")
     await world.release("Stranger", "comedy")
     await world.release("Liked", "comedy")
-    await world.near("Seed", ("Hidden", 0.9), ("Stranger", 0.8), ("Liked", 0.3, 7))
+    await world.near("Seed", ("Hidden", 0.9), ("Stranger", 0.8), ("Liked", 0.3, 15))
     await world.conn.execute("update releases set deleted_at = now() where id = $1", world.ids["Hidden"])
     page = await world.get(f"/similar/{world.ids['Seed']}")
     assert world.titles(page) == ["Liked"]
     assert page["results"][0]["reasons"] == [
         {
             "code": "same_audience",
-            "text": "7 people who finished or liked “Seed” finished or liked this one.",
-            "users": 7,
+            "text": "At least 15 people who finished or liked “Seed” finished or liked this one.",
+            "users": 15,
         }
     ]
 

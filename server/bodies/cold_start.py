@@ -27,6 +27,7 @@ class Chosen(NamedTuple):
     franchise: int | None = None
     wished: int | None = None
     followed: Sequence[int] = ()
+    genres: Sequence[int] = ()
 
 
 async def offered(conn: Connection, trends: Trends, user_id: int, wished: Sequence[int]) -> list[Chosen]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import nlargest
 from typing import Any, NamedTuple
@@ -46,10 +46,12 @@ CAUSES, TOLD = 4, 2
 
 
 class Library(NamedTuple):
-    """What somebody keeps: all of it, by release, and what of it says something of their taste, with its weight."""
+    """What somebody keeps: all of it, by release, the franchises of which they dropped or ignore a part, and what says
+    something of their taste, with its weight."""
 
     kept: Mapping[int, Kept]
     ignored: AbstractSet[int]
+    barred: AbstractSet[int]
     history: Mapping[int, float]
 
 
@@ -94,7 +96,8 @@ def library_of(keeping: Sequence[sql.Keeping]) -> Library:
     kept = {one.release_id: Kept(one.rating, one.collection, one.favorite, one.started) for one in keeping}
     ignored = {one.release_id for one in keeping if one.ignored}
     history = history_of((release, one) for release, one in kept.items() if release not in ignored)
-    return Library(kept, ignored, history)
+    barred = {one.barred for one in keeping if one.barred is not None}
+    return Library(kept, ignored, barred, history)
 
 
 async def _own(conn: Connection, mine: Library) -> tuple[list[Chosen], Mapping[int, Row]]:
@@ -106,7 +109,7 @@ async def _own(conn: Connection, mine: Library) -> tuple[list[Chosen], Mapping[i
     candidates = [release for release in ranked(scores, mine.kept, CANDIDATES) if scores[release] > 0]
     facts = await sql.facts(conn, candidates) if candidates else []
     picked = varied(candidates, facts, mine)
-    return [Chosen(one.id, scores[one.id], "own", one.franchise_id) for one in picked], rows
+    return [Chosen(one.id, scores[one.id], "own", one.franchise_id, genres=one.genre_ids) for one in picked], rows
 
 
 async def _rows(conn: Connection, history: Mapping[int, float]) -> dict[int, Row]:
@@ -134,41 +137,39 @@ def _row(others: Sequence[int] | None, weights: Sequence[float] | None) -> Row |
 
 
 def varied(
-    candidates: Sequence[int], facts: Sequence[sql.Fact], mine: Library, taken: Iterable[int | None] = ()
+    candidates: Sequence[int], facts: Sequence[sql.Fact], mine: Library, before: Sequence[Chosen] = ()
 ) -> list[sql.Fact]:
-    """Of the candidates those that make a varied list, page by page; without sequels of what they have not begun,
-    dropped, or do not care for, and without what belongs to a franchise that is `taken`."""
+    """Of the candidates those that make a varied list, page by page, the first page behind what stands there `before`;
+    without sequels of what they have not begun, dropped, or do not care for, and without franchises that do."""
     by_id = {one.id: one for one in facts}
     known = {one.id: Facts(one.franchise_id, one.part, one.genre_ids) for one in facts}
-    begun, barred = _standing(facts, mine)
-    franchises = set(taken) - {None}
+    begun = _begun(facts, mine)
+    franchises = {one.franchise for one in before} - {None}
+    carried = [genre for one in before for genre in one.genres]
+    room = PAGE - len(before)
     left = [one for one in candidates if one in known]
     found: list[sql.Fact] = []
     for _ in range(PAGES):
         # One part of a franchise is enough, on whichever page.
         left = [one for one in left if known[one].franchise_id not in franchises]
-        portion = chosen(left, known, begun, barred, PAGE)
+        portion = chosen(left, known, begun, mine.barred, room, carried)
         found += [by_id[one] for one in portion]
         franchises |= {known[one].franchise_id for one in portion} - {None}
         left = [one for one in left if one not in set(portion)]
-        if len(portion) < PAGE:
+        if len(portion) < room:
             break
+        room, carried = PAGE, []
     return found
 
 
-def _standing(facts: Sequence[sql.Fact], mine: Library) -> tuple[dict[int, int], set[int]]:
-    """By franchise the furthest part they have seen, and the franchises of which they want no more."""
+def _begun(facts: Sequence[sql.Fact], mine: Library) -> dict[int, int]:
+    """By franchise the furthest part they have seen."""
     begun: dict[int, int] = {}
-    barred: set[int] = set()
     for one in facts:
         kept = mine.kept.get(one.id)
-        if one.franchise_id is None or kept is None:
-            continue
-        if kept.collection == library.COLLECTIONS["dropped"] or one.id in mine.ignored:
-            barred.add(one.franchise_id)
-        elif seen(kept):
+        if one.franchise_id is not None and kept is not None and seen(kept):
             begun[one.franchise_id] = max(one.part, begun.get(one.franchise_id, -1))
-    return begun, barred
+    return begun
 
 
 def seen(kept: Kept) -> bool:
@@ -197,18 +198,18 @@ async def _beginning(
     conn: Connection, trends: Trends, user_id: int, mine: Library, found: Sequence[Chosen]
 ) -> list[Chosen]:
     """What stands behind what is theirs: some picks by what they plan and follow, then what anybody may like."""
-    wished = [release for release, kept in mine.kept.items() if kept.collection == library.COLLECTIONS["planned"]]
+    planned = library.COLLECTIONS["planned"]
+    wished = [one for one, kept in mine.kept.items() if kept.collection == planned and one not in mine.ignored]
     offered = await cold_start.offered(conn, trends, user_id, wished)
     known = {one.id for one in found} | mine.kept.keys()
     # Of a release that is offered twice the first offer counts.
     by_id = {one.id: one for one in reversed(offered) if one.id not in known}
     order = [release for release in dict.fromkeys(one.id for one in offered) if release in by_id]
     facts = await sql.facts(conn, order) if order else []
-    taken = {one.franchise for one in found}
-    picks = varied([one for one in order if by_id[one].pool == "picked"], facts, mine, taken)[: cold_start.PICKS]
+    picks = varied([one for one in order if by_id[one].pool == "picked"], facts, mine, found)[: cold_start.PICKS]
     first = [one.id for one in picks]
     rest = [one for one in order if by_id[one].pool != "picked"]
-    picked = varied([*first, *rest], facts, mine, taken)
+    picked = varied([*first, *rest], facts, mine, found)
     lowest = min((one.score for one in found), default=1.0)
     return [
         by_id[one.id]._replace(score=lowest * (1 - place / (len(picked) + 1)), franchise=one.franchise_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from server.database import Database
 from server.http.answer import links
 from server.http.parse import DEEPEST
 from server.rules.cache_tags import LISTS
-from server.rules.search_rank import highlights
+from server.rules.search_rank import MOST_HIGHLIGHTS, highlights
+from server.rules.search_text import is_cjk
 from server.rules.search_text import key as key_of
 from server.rules.search_text import words as words_of
 from server.schemas.search import SearchBody, SearchFilters
@@ -26,12 +28,18 @@ from sql.release_list import Choice
 # Of all that was found; the index says so whenever what it knows has changed.
 SEARCHES = "searches"
 TAGS = (*LISTS, SEARCHES)
+# Releases whose texts are looked through in one go.
+MARKED_AT_ONCE = 10
 
 
 def canonical(asked: SearchBody) -> str:
     """One key for all ways to ask for the same."""
     chosen = asdict(asked.filters)
-    filters = [(name, sorted(value) if isinstance(value, list) else value) for name, value in chosen.items() if value]
+    filters = [
+        (name, sorted(value) if isinstance(value, list) else value)
+        for name, value in chosen.items()
+        if value not in (None, [])
+    ]
     # Signs count: on the other keyboard layout they are letters. A space behind the last word says that it is over.
     text = " ".join(asked.query.casefold().split()) + (" " if asked.query[-1:].isspace() else "")
     return repr((text, filters, sorted(asked.facets), asked.sort, asked.limit, asked.page))
@@ -57,8 +65,7 @@ async def page(database: Database, search: Search, asked: SearchBody, base: str)
         async with database.connection() as conn:
             results = await sql.found(conn, found.ids) if found.ids else []
             labels = await _labels(conn, found)
-    marked = [_with_highlights(release, found.words) for release in results]
-    return _body(asked, found, labels, marked, base)
+    return _body(asked, found, labels, await _marked(results, found.words), base)
 
 
 def _body(
@@ -118,24 +125,36 @@ async def _labels(conn: Connection, found: Found) -> dict[str, dict[int, str]]:
     }
 
 
+async def _marked(releases: Sequence[str], words: Sequence[str]) -> list[bytes]:
+    """The releases with their highlights, with a turn for others after every few: synopses are long."""
+    marked: list[bytes] = []
+    for place, release in enumerate(releases, 1):
+        marked.append(_with_highlights(release, words))
+        if place % MARKED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return marked
+
+
 def _with_highlights(release: str, words: Sequence[str]) -> bytes:
     text = release.encode()
     marks: list[dict[str, Any]] = []
     if words:
-        marks = [
-            {"field": mark.field.partition("#")[0], "text": mark.text, "ranges": mark.ranges}
-            for mark in highlights(words, _fields(orjson.loads(text)))
-        ]
+        said = orjson.loads(text)
+        found = highlights(words, _names(said))
+        if len(found) < MOST_HIGHLIGHTS:
+            # A single letter begins every other word of a text; a sign that is a word by itself does not.
+            longer = [word for word in words if len(word) > 1 or is_cjk(word)]
+            found += highlights(longer, {"synopsis": said["synopsis"]})
+        marks = [{"field": mark.field.partition("#")[0], "text": mark.text, "ranges": mark.ranges} for mark in found]
     return b"".join((text[:-1], b',"highlights":', orjson.dumps(marks), b"}"))
 
 
-def _fields(release: dict[str, Any]) -> dict[str, str]:
+def _names(release: dict[str, Any]) -> dict[str, str]:
     fields = {"title": release["title"]}
     fields |= {
         f"titles.{language}": title for language, title in release["titles"].items() if title != release["title"]
     }
-    fields |= {f"synonyms#{place}": synonym for place, synonym in enumerate(release["synonyms"])}
-    return fields | {"synopsis": release["synopsis"]}
+    return fields | {f"synonyms#{place}": synonym for place, synonym in enumerate(release["synonyms"])}
 
 
 async def suggestions(database: Database, search: Search, text: str, limit: int) -> bytes:

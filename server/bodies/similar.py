@@ -28,7 +28,7 @@ MOST_LOOKED_AT = 120
 
 
 class Near(NamedTuple):
-    """Neighbours, the most alike first, and how many people finished or liked both."""
+    """Neighbours, the most alike first, and at least how many people finished or liked both; 0: few."""
 
     ids: Sequence[int]
     scores: Sequence[float]
@@ -48,7 +48,11 @@ async def page(
     following, before = links_of(base, query, len(rows))
     document = orjson.loads(seed.document)
     users = dict(zip(near.ids, near.shared, strict=True))
-    results = [_result(document, row, near.scores[row.place - 1], users.get(row.id, 0)) for row in rows if row.release]
+    results = [
+        _result(document, row, near.scores[row.place - 1], users.get(row.id, 0), visitor=viewer is None)
+        for row in rows
+        if row.release
+    ]
     return orjson.dumps(
         {"type": "similar", "count": len(rows), "next": following, "previous": before, "results": results}
     )
@@ -96,11 +100,11 @@ async def live(conn: Connection, seed: sql.Seed) -> Near:
     return Near([one for one, _ in ranked], [score for _, score in ranked], [0] * len(ranked))
 
 
-def _result(seed: dict[str, Any], row: sql.Similar, score: float, users: int) -> dict[str, Any]:
+def _result(seed: dict[str, Any], row: sql.Similar, score: float, users: int, *, visitor: bool) -> dict[str, Any]:
     assert row.release is not None
     near = None if row.near_document is None else orjson.loads(row.near_document)
     return {
         "release": orjson.Fragment(row.release),
         "score": round(score, 4),
-        "reasons": reasons.of_similar(seed, orjson.loads(row.release), near, users),
+        "reasons": reasons.of_similar(seed, orjson.loads(row.release), near, users, visitor=visitor),
     }

@@ -19,7 +19,7 @@ from server.cms.edits import Author, Edit, Faulty, Noun, Outcome
 from server.cms.order import by_noun, groups, ident, misplaced
 from server.cms.writer import Writer
 from server.errors import PreconditionFailed, YojohanError
-from sql import imports
+from sql import imports, search_documents
 from sql.query import Connection
 
 __all__ = ["WRITERS", "Refused", "apply", "check", "documents", "etag", "reserve"]
@@ -64,6 +64,10 @@ async def apply(conn: Connection, edits: Sequence[Edit], author: Author) -> Outc
     """
     await imports.lock(conn)
     refuse(await stale(conn, edits))
+    known = [ident(edit) for edit in edits if edit.noun == "release" and edit.action != "create"]
+    if len(known) > 1:
+        # Groups come in the order of the edits, but documents are taken in that of their ids.
+        await search_documents.lock(conn, known)
     application = Application(conn, author)
     for group in groups(edits):
         noun = next(iter(group.values())).noun

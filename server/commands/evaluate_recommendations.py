@@ -2,8 +2,8 @@
 
 People with at least 20 ratings and titles with at least 5 take part; of everybody's ratings a random fifth is hidden.
 What was rated 7 or better of it is to be found: Recall@10 (of at most ten) and NDCG@10, what is known to be seen left
-out. `anime_id` is MyAnimeList's number; titles that the catalogue lacks take part as releases without genres. Without a
-file the ratings are those of the people here.
+out. `anime_id` is MyAnimeList's number; what the catalogue knows of it is asked for the page as it is served alone, all
+else does not depend on the catalogue. Without a file the ratings are those of the people here.
 """
 
 from __future__ import annotations
@@ -53,14 +53,17 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
         async with dedicated_connection(settings) as conn:
             ratings = await _ratings(conn, arguments.path)
             found = split(ratings)
+            left_out = +ratings.left_out
             del ratings
-            facts = await _facts(conn, found)
+            facts = await _facts(conn, found, of_mal=arguments.path is not None)
     except BrokenFileError as error:
         print(f"evaluate-recommendations: {error}", file=sys.stderr)
         return BROKEN
     if not any(judge.wanted for judge in found.judges()):
         print("evaluate-recommendations: too few ratings to hide any", file=sys.stderr)
         return BROKEN
+    if left_out:
+        print(f"left out: {', '.join(f'{count:,} {reason}' for reason, count in left_out.most_common())}")
     print(_table(found, facts, evaluate(found, facts), monotonic() - began))
     return 0
 
@@ -70,32 +73,33 @@ async def _ratings(conn: Connection, path: Path | None) -> Ratings:
     from server.recommending.reading import add_file  # noqa: PLC0415 - as above
 
     found = Ratings()
-    if path is None:
-        async for person, rated in recommending.ratings(conn):
-            for release_id, rating in rated:
-                found.add(person, release_id, rating)
-    else:
-        if not add_file(found, path):
-            print(f"Only the first {len(found):,} ratings take part: there is no room for more.")
-        await _rename(conn, found)
+    whole = await _add_people(conn, found) if path is None else add_file(found, path)
+    if not whole:
+        print(f"Only the first {len(found):,} ratings take part: there is no room for more.")
     return found
 
 
-async def _rename(conn: Connection, ratings: Ratings) -> None:
-    """MyAnimeList's numbers become ids of releases; those that the catalogue lacks, numbers below 0."""
-    ids = sorted(set(ratings.items))
-    names: dict[int, int] = {}
-    for first in range(0, len(ids), AT_ONCE):
-        names |= await recommending.of_mal(conn, ids[first : first + AT_ONCE])
-    for place, item in enumerate(ratings.items):
-        ratings.items[place] = names.get(item, -item)
+async def _add_people(conn: Connection, ratings: Ratings) -> bool:
+    """The ratings of the people here; False if they were too many to take all."""
+    from server.recommending.reading import MOST_RATINGS  # noqa: PLC0415 - as above
+
+    async for person, rated in recommending.ratings(conn):
+        for release_id, rating in rated:
+            if len(ratings) == MOST_RATINGS:
+                return False
+            ratings.add(person, release_id, rating)
+    return True
 
 
-async def _facts(conn: Connection, found: Split) -> dict[int, Facts]:
-    known = sorted({item for item in found.items.tolist() if item > 0})
+async def _facts(conn: Connection, found: Split, *, of_mal: bool) -> dict[int, Facts]:
+    """What the catalogue knows of the items, by their own ids: numbers of MyAnimeList, or releases."""
+    ids = sorted(set(found.items.tolist()))
     facts: dict[int, Facts] = {}
-    for first in range(0, len(known), AT_ONCE):
-        facts |= await recommending.facts(conn, known[first : first + AT_ONCE])
+    for first in range(0, len(ids), AT_ONCE):
+        some = ids[first : first + AT_ONCE]
+        releases = await recommending.of_mal(conn, some) if of_mal else {one: one for one in some}
+        known = await recommending.facts(conn, sorted(set(releases.values())))
+        facts |= {item: known[release] for item, release in releases.items() if release in known}
     return facts
 
 

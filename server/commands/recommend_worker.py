@@ -10,12 +10,12 @@ import os
 from contextlib import suppress
 
 from server.database import dedicated_connection
+from server.rules.recommending import INTERRUPTED
 from server.settings import Settings
 from sql import recommending
 
 # Everybody else goes first.
 NICE = 15
-BUSY = 1
 
 
 def configure(_: argparse.ArgumentParser) -> None:
@@ -23,7 +23,8 @@ def configure(_: argparse.ArgumentParser) -> None:
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
-    """One run; 0, or 1 if another is under way."""
+    """One run; 0, or 75 if another is under way or whoever started this one is gone."""
+    parent = os.getppid()
     with suppress(OSError):
         os.nice(NICE - os.nice(0))
     # One thread: the others would only cost memory.
@@ -33,10 +34,10 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     async with dedicated_connection(settings) as conn:
         if not await recommending.claim_alone(conn):
             print("recommend-worker: another one is at it")
-            return BUSY
-        done = await worker.run(conn)
+            return INTERRUPTED
+        done = await worker.run(conn, lambda: os.getppid() != parent)
     print(
         f"people: {done.people}, releases of the model: {done.items}, its rows: {done.rows}, "
         f"neighbours worked out: {done.neighbours}"
     )
-    return 0
+    return 0 if done.whole else INTERRUPTED

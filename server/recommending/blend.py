@@ -19,8 +19,8 @@ DIGITS = 6
 CANDIDATES = 120
 # A franchise is shown once, whichever of its parts stand here.
 MOST_OF_FRANCHISE = 2
-# Fewer people than that are not counted aloud: one of them might stand out.
-LEAST_SHARED = 5
+# Fewer people than that are not counted aloud, and others by the step: one of them, or one more, might stand out.
+LEAST_SHARED, STEP = 10, 5
 
 
 class Release(NamedTuple):
@@ -33,7 +33,7 @@ class Release(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Of one release, the most alike first; `shared`: how many people like both."""
+    """Of one release, the most alike first; `shared`: at least how many people like both; 0: few."""
 
     id: int
     neighbours: list[int]
@@ -106,7 +106,7 @@ class Blend:
             franchises[franchise] += 1
             found.neighbours.append(int(self._likeness.ids[place]))
             found.scores.append(-value)
-            found.shared.append(shared if shared >= LEAST_SHARED else 0)
+            found.shared.append(shared - shared % STEP if shared >= LEAST_SHARED else 0)
             if len(found.neighbours) == MOST_NEIGHBOURS:
                 break
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
@@ -20,12 +21,14 @@ TRAINED_ON, SEED, SHOWN = 0.8, 42, 10
 
 
 class Ratings:
-    """Ratings 1 to 10 as they are read, in columns; people are numbered as they come."""
+    """Ratings 1 to 10 as they are read, in columns; people are numbered as they come. `left_out`: how many were not
+    taken, by the reason in words."""
 
     def __init__(self) -> None:
         self.people = array("i")
         self.items = array("q")
         self.values = bytearray()
+        self.left_out: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -93,6 +96,7 @@ def split(ratings: Ratings) -> Split:
     """Hide a fifth of the ratings of everybody with at least twenty; items with fewer than five are left out.
 
     Both are counted in the ratings as they are. Of several ratings of one item by the same person the first counts.
+    What is not taken is counted in `ratings.left_out`.
     """
     people, items = np.array(ratings.people, np.int32), np.array(ratings.items, np.int64)
     order = np.lexsort((items, people))
@@ -100,9 +104,12 @@ def split(ratings: Ratings) -> Split:
     del order
     again = (people[1:] == people[:-1]) & (items[1:] == items[:-1])
     kept = np.concatenate(([True], ~again)) if len(items) else np.zeros(0, bool)
-    for column, least in ((items, LEAST_RATED_BY), (people, LEAST_RATINGS)):
+    ratings.left_out["rated again"] = len(kept) - int(kept.sum())
+    for column, least, name in ((items, LEAST_RATED_BY, "titles"), (people, LEAST_RATINGS, "people")):
         _, where, counts = np.unique(column, return_inverse=True, return_counts=True)
+        before = int(kept.sum())
         kept &= counts[where] >= least
+        ratings.left_out[f"of {name} with fewer than {least} ratings"] = before - int(kept.sum())
     people, items, values = people[kept], items[kept], values[kept]
     _, firsts = np.unique(people, return_index=True)
     starts = np.append(firsts, len(people)).astype(np.int64)

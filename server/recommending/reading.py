@@ -22,17 +22,22 @@ BEST, LAST_ID = 10, 2**62
 def add_file(ratings: Ratings, path: Path) -> bool:
     """Every row with a score; of several for the same title the first counts. False if it was too much to take whole.
 
-    BrokenFileError if it is no such file.
+    Rows that say nothing are counted in `ratings.left_out`. BrokenFileError if it is no such file.
     """
     people: dict[str, int] = {}
     for user, item, score in _rows(path):
-        if len(ratings) == MOST_RATINGS:
+        found = _rating(item, score)
+        if isinstance(found, str):
+            ratings.left_out[found] += 1
+        elif len(ratings) == MOST_RATINGS:
             return False
-        ratings.add(people.setdefault(user, len(people)), item, score)
+        else:
+            ratings.add(people.setdefault(user, len(people)), *found)
     return True
 
 
-def _rows(path: Path) -> Iterator[tuple[str, int, int]]:
+def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(user, title, score) as they stand there; of a row that is cut off or too long, nothing."""
     with opened(path) as stream:
         text = io.TextIOWrapper(io.BufferedReader(Bounded(stream, LARGEST_UNPACKED)), "utf-8-sig", newline="")
         try:
@@ -40,8 +45,8 @@ def _rows(path: Path) -> Iterator[tuple[str, int, int]]:
             header = [name.strip() for name in next(rows, [])]
             user, item, score = (_place(header, names) for names in COLUMNS)
             for row in rows:
-                if len(row) == len(header) and (found := _rating(row[item], row[score])):
-                    yield row[user], *found
+                if row:
+                    yield (row[user], row[item], row[score]) if len(row) == len(header) else ("", "", "")
         except (csv.Error, UnicodeDecodeError) as error:
             raise BrokenFileError("not a CSV file in UTF-8") from error
 
@@ -53,10 +58,12 @@ def _place(header: list[str], names: tuple[str, ...]) -> int:
     return found[0]
 
 
-def _rating(item: str, score: str) -> tuple[int, int] | None:
-    """The title and what it was given, 1 to 10; None where there is no such thing."""
+def _rating(item: str, score: str) -> tuple[int, int] | str:
+    """The title and what it was given, 1 to 10, or why it does not count. Nothing is rounded up: 6.6 is below 7."""
     try:
-        number, value = int(item), round(float(score or 0))
-    except (ValueError, OverflowError):
-        return None
-    return (number, value) if 0 < number < LAST_ID and 1 <= value <= BEST else None
+        number, value = int(item), float(score or 0)
+    except ValueError:
+        return "with no valid title or score"
+    if value == 0:
+        return "without a score"
+    return (number, int(value)) if 0 < number < LAST_ID and 1 <= value <= BEST else "with no valid title or score"

@@ -6,15 +6,17 @@ Releases go by slices: what has been written stays, and what a run that is stopp
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import numpy as np
+
 from server.recommending.blend import Blend, Release
 from server.recommending.choosing import choose
 from server.recommending.content import Catalogue, Likeness
-from server.recommending.interactions import Collected, Interactions
+from server.recommending.interactions import Collected, Interactions, Places, blocks
 from server.recommending.model import LEAST_AUDIENCE, MOST_ITEMS, fit
 from server.rules.recommending import ROW_WIDTH, history_of
 from sql import recommending
@@ -40,21 +42,28 @@ class Done:
     items: int = 0
     rows: int = 0
     neighbours: int = 0
+    whole: bool = True
 
 
-async def run(conn: Connection) -> Done:
-    """Work through what there is to do."""
+async def run(conn: Connection, stopped: Callable[[], bool] = lambda: False) -> Done:
+    """Work through what there is to do; before each slice `stopped` says whether to leave the rest to the next run."""
     done = Done()
     state = await recommending.state(conn)
-    anew = _is_old(state, datetime.now(UTC))
-    wanted = array("q", [one async for one in recommending.due(conn)])
-    if anew or wanted:
+    data: Interactions | None = None
+    if _is_old(state, datetime.now(UTC)):
         data = await _read_libraries(conn)
-        if anew:
-            await _audiences(conn, data, done)
-            await recommending.note_audiences(conn, done.people, done.items, state.library_changes)
+        await _audiences(conn, data, done)
         data = data.commonest(MOST_COMPARED, LEAST_AUDIENCE)
-        await _neighbours(conn, data, wanted, data.ids if anew else (), done)
+        await recommending.note_audiences(conn, done.people, done.items, state.library_changes, data.ids)
+    wanted = array("q")
+    async for one in recommending.due(conn):
+        wanted.append(one)
+    if wanted:
+        if data is None:
+            data = (await _read_libraries(conn)).commonest(MOST_COMPARED, LEAST_AUDIENCE)
+        await _neighbours(conn, data, wanted, done, stopped)
+    if not done.whole:
+        return done
     await recommending.forget(conn)
     await recommending.finish(conn, state.catalogue_changes)
     return done
@@ -67,13 +76,17 @@ def _is_old(state: State, now: datetime) -> bool:
 
 
 async def _neighbours(
-    conn: Connection, data: Interactions, wanted: Iterable[int], changed: Iterable[int], done: Done
+    conn: Connection, data: Interactions, wanted: array[int], done: Done, stopped: Callable[[], bool]
 ) -> None:
-    """Those of what is due, and of what has a new audience."""
+    """Those of what is due."""
     likeness = await _read_catalogue(conn)
     blend = Blend(likeness, data)
-    for ids in _slices(_order(likeness, wanted, changed), AT_ONCE):
-        subjects = await recommending.claim(conn, ids)
+    ids = _order(likeness, wanted)
+    for first, last in blocks(len(ids), AT_ONCE):
+        if stopped():
+            done.whole = False
+            return
+        subjects = await recommending.claim(conn, ids[first:last].tolist())
         found = [Weighed(*blend.neighbours(Release(*subject))) for subject in subjects]
         await recommending.store_neighbours(conn, found)
         done.neighbours += len(found)
@@ -108,10 +121,10 @@ async def _read_catalogue(conn: Connection) -> Likeness:
     return found.done()
 
 
-def _order(likeness: Likeness, wanted: Iterable[int], changed: Iterable[int]) -> list[int]:
+def _order(likeness: Likeness, wanted: array[int]) -> Places:
     """What is looked at most comes first."""
-    places = {place for one in (*wanted, *changed) if (place := likeness.place(one)) is not None}
-    return [int(likeness.ids[place]) for place in sorted(places, key=lambda one: (-likeness.tie[one], one))]
+    places = np.flatnonzero(np.isin(likeness.ids, np.frombuffer(wanted, np.int64), assume_unique=True))
+    return likeness.ids[places[np.lexsort((places, -likeness.tie[places]))]]
 
 
 def _slices(values: Iterable[T], size: int) -> Iterator[list[T]]:

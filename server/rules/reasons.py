@@ -25,10 +25,13 @@ def reference(document: Document) -> dict[str, Any]:
     return {"id": document["id"], "slug": document["slug"], "title": document["title"]}
 
 
-def of_similar(seed: Document, found: Document, near: Document | None, users: int) -> list[Reason]:
+def of_similar(
+    seed: Document, found: Document, near: Document | None, users: int, *, visitor: bool = True
+) -> list[Reason]:
     """What speaks for a release beside the seed.
 
-    `near` is another part of its franchise that is like the seed, `users` how many people finished or liked both.
+    `near` is another part of its franchise that is like the seed, `users` how many people at least finished or liked
+    both. What a `visitor` is shown of a franchise is its first part, somebody else the first that they have not seen.
     """
     reasons: list[Reason] = []
     same = _same_franchise(seed, found)
@@ -36,11 +39,12 @@ def of_similar(seed: Document, found: Document, near: Document | None, users: in
         reasons.append(same)
     reasons += shared_words(seed, found)
     if users > 0:
-        text = f"{users:,} people who finished or liked “{seed['title']}” finished or liked this one."
+        text = f"At least {users:,} people who finished or liked “{seed['title']}” finished or liked this one."
         reasons.append({"code": "same_audience", "text": text, "users": users})
     if near is not None and same is None:
-        text = f"The first part of the franchise of “{near['title']}”, which is similar."
-        reasons.append({"code": "first_part", "text": text, "release": reference(near)})
+        code, first = ("first_part", "") if visitor else ("first_unseen_part", " you have not seen")
+        text = f"The first part{first} of the franchise of “{near['title']}”, which is similar."
+        reasons.append({"code": code, "text": text, "release": reference(near)})
     return reasons
 
 

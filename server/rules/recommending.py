@@ -31,6 +31,8 @@ LIKED = 7
 # So many candidates are looked at for a page, of which not more than half carry one genre, whatever others they carry.
 CANDIDATES, PAGE = 160, 20
 MOST_OF_GENRE = PAGE // 2
+# The worker's exit status if it has not come to its end and nothing is wrong: another is at it, or it was left alone.
+INTERRUPTED = 75
 
 
 class Kept(NamedTuple):
@@ -139,14 +141,16 @@ def chosen(
     begun: Mapping[int, int],
     barred: Container[int],
     count: int,
+    carried: Iterable[int] = (),
 ) -> list[int]:
     """The first `count` candidates that make a varied page: what is served.
 
     `begun`: franchise -> the furthest part that its viewer has seen; a later part than the next one is a sequel of what
-    they have not seen. `barred`: franchises of which they dropped a part.
+    they have not seen. `barred`: franchises of which they dropped a part. `carried`: the genres of what stands on the
+    page already, each as often as it does.
     """
     franchises: set[int] = set()
-    genres: Counter[int] = Counter()
+    genres = Counter(carried)
     found: list[int] = []
     for item in candidates:
         fact = facts.get(item, NOTHING_KNOWN)

@@ -8,9 +8,10 @@ from server.rules.search_text import fold
 
 LONGEST = 100
 # Addresses of mail and of pages.
-ADDRESS = re.compile(r"[@＠]|://|\bwww\.|[\w-]\.[a-z]{2,}/", re.IGNORECASE)
+ADDRESS = re.compile(r"[@＠]|[([{]\s*at\s*[)\]}]|://|\bwww\.|[\w-]\.[a-z]{2,}/", re.IGNORECASE)
 # Five digits in a row, or seven with what stands between the digits of telephone numbers and cards.
 NUMBER = re.compile(r"\d{5}|\d(?:[\s().+/-]*\d){6}")
+FOLDED_NUMBER = re.compile(r"\d(?: ?\d){6}|\d{5}")
 
 
 def to_write_down(query: str) -> str | None:
@@ -18,4 +19,6 @@ def to_write_down(query: str) -> str | None:
     said = query[: 4 * LONGEST]
     if ADDRESS.search(said) or NUMBER.search(said):
         return None
-    return fold(said)[:LONGEST].strip() or None
+    # Folding makes one digit of its many kinds, and one space of whatever stands between two.
+    folded = fold(said)
+    return None if FOLDED_NUMBER.search(folded) else folded[:LONGEST].strip() or None

@@ -35,8 +35,8 @@ PERSONAL: dict[str, Any] = {
 }
 AUDIENCE: dict[str, Any] = {
     "code": "same_audience",
-    "text": "41 people who finished or liked “Harbour Lights” finished or liked this one.",
-    "users": 41,
+    "text": "At least 40 people who finished or liked “Harbour Lights” finished or liked this one.",
+    "users": 40,
 }
 SIMILAR: dict[str, Any] = PERSONAL | {
     "type": "similar",

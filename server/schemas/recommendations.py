@@ -10,9 +10,9 @@ from server.schemas.answers import Count, FranchiseReference, Page, ReleaseRefer
 from server.schemas.catalogue_answers import Release
 
 Code = Literal[
-    "same_franchise", "shares_genres", "shares_tags", "same_audience", "first_part", "because_completed",
-    "because_rated", "because_favorited", "because_watching", "because_planned", "follows_genres", "trending",
-    "top_rated", "popular", "newest",
+    "same_franchise", "shares_genres", "shares_tags", "same_audience", "first_part", "first_unseen_part",
+    "because_completed", "because_rated", "because_favorited", "because_watching", "because_planned", "follows_genres",
+    "trending", "top_rated", "popular", "newest",
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ class Because(Struct, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0, le=10, description="Your rating of the other release, or everybody's of this one.")]
         | UnsetType
     ) = UNSET
-    users: Annotated[Count, Meta(description="How many people it speaks of.")] | UnsetType = UNSET
+    users: Annotated[Count, Meta(description="How many people it speaks of, or at least how many.")] | UnsetType = UNSET
 
 
 class Recommended(Struct, frozen=True, kw_only=True):

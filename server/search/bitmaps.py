@@ -48,11 +48,17 @@ def digits(bits: int) -> str:
     return bin(bits)[:1:-1]
 
 
-def slots(bits: int) -> Iterator[int]:
-    """The slots of a set, ascending."""
+def slots(bits: int, *, descending: bool = False) -> Iterator[int]:
+    """The slots of a set, ascending unless said otherwise."""
     if bits <= 0:
         return
     text = digits(bits)
+    if descending:
+        place = text.rfind("1")
+        while place >= 0:
+            yield place
+            place = text.rfind("1", 0, place)
+        return
     place = text.find("1")
     while place >= 0:
         yield place

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from sys import getsizeof
 
 from server.search import bitmaps
 
-# A value of fewer documents than this keeps a list of them (4 bytes each); beyond, a set of bits.
+# A value of fewer documents than this keeps a list of them (4 bytes each, ascending); beyond, a set of bits.
 SPARSE = 1_000
+# So many slots are looked for in each list one by one.
+FEW = 4
 
 
 class Column:
@@ -30,6 +34,8 @@ class Column:
     def grow(self, more: int) -> None:
         """Make room for so many slots."""
         self._column.extend(bytes(more))
+        # The new ones have no value, which the set of those without one does not know yet.
+        self._bitmaps.pop(0, None)
 
     def put(self, values: Sequence[tuple[int, str | int | None]]) -> None:
         """The values of these slots, which there is room for."""
@@ -58,6 +64,12 @@ class Column:
             found = self._bitmaps[code] = bitmaps.where(self._column, code.__eq__)
         return found
 
+    def warm(self) -> Iterator[None]:
+        """Make the sets of all values that some slot has, one at a step."""
+        for code in self.present():
+            self._bitmap(code)
+            yield
+
     def any_of(self, values: Sequence[str | int]) -> int:
         """Who has one of these values."""
         found = 0
@@ -77,16 +89,21 @@ class Column:
         """The codes that some slot has, ascending."""
         return [code for code in range(1, len(self._values) + 1) if code in self._column]
 
-    def counts(self, hits: int) -> list[tuple[str | int, int]]:
+    def counts(self, hits: int) -> Iterator[tuple[str | int, int]]:
         """How many of the hits have each value; those that none has are left out."""
-        counted = ((self._values[code - 1], (hits & self._bitmap(code)).bit_count()) for code in self.present())
-        return [(value, count) for value, count in counted if count]
+        for code in self.present():
+            if count := (hits & self._bitmap(code)).bit_count():
+                yield self._values[code - 1], count
 
     def parted(self, hits: int, *, descending: bool) -> Iterator[int]:
         """The hits value by value, in the order of the values; those without one count as the least."""
         codes = [0, *self.present()]
         for code in reversed(codes) if descending else codes:
             yield hits & self._bitmap(code)
+
+    def ordered(self, part: int, *, descending: bool) -> Iterator[int]:
+        """The slots of one of those parts, lazily: the smallest of them first, or last."""
+        return bitmaps.slots(part, descending=descending)
 
 
 class Values:
@@ -114,7 +131,11 @@ class Values:
                 self._dense[value] |= bitmaps.bitmap(slots)
                 continue
             known = self._sparse.setdefault(value, array("I"))
+            slots.sort()
+            behind = not known or known[-1] < slots[0]
             known.extend(slots)
+            if not behind:
+                self._sparse[value] = known = array("I", sorted(known))
             if len(known) > SPARSE:
                 self._dense[value] = bitmaps.bitmap(self._sparse.pop(value))
 
@@ -122,9 +143,18 @@ class Values:
         for value, bits in self._dense.items():
             if bits & touched:
                 self._dense[value] = bits & ~touched
-        gone = set(bitmaps.slots(touched))
-        for value, slots in [(value, slots) for value, slots in self._sparse.items() if not gone.isdisjoint(slots)]:
-            self._sparse[value] = array("I", (slot for slot in slots if slot not in gone))
+        gone = list(bitmaps.slots(touched))
+        if len(gone) <= FEW:
+            for slots in self._sparse.values():
+                _remove(slots, gone)
+            return
+        # Slots that change together mostly lie together: only what a list has between them is looked at.
+        least, most = gone[0], gone[-1]
+        one_of_them = bitmaps.digits(touched).encode().replace(b"0", b"\0").__getitem__
+        for slots in self._sparse.values():
+            part = slots[bisect_left(slots, least) : bisect_right(slots, most)]
+            if any(map(one_of_them, part)):
+                _remove(slots, list(compress(part, map(one_of_them, part))))
 
     def bitmap(self, value: int) -> int:
         """Who has this value."""
@@ -132,10 +162,20 @@ class Values:
         return bitmaps.bitmap(self._sparse.get(value, ())) if found is None else found
 
     def counts(self, hits: int) -> Iterator[tuple[int, int]]:
-        """How many of the hits have each value; those that none has are left out."""
-        for value, bits in self._dense.items():
+        """How many of the hits have each value; those that none has are left out. Values that come or go while this is
+        under way do no harm."""
+        sparse = dict(self._sparse)
+        for value, bits in list(self._dense.items()):
             if count := (hits & bits).bit_count():
                 yield value, count
-        for value, count in zip(self._sparse, bitmaps.count_each(hits, self._sparse.values()), strict=True):
+        for value, count in zip(sparse, bitmaps.count_each(hits, sparse.values()), strict=True):
             if count:
                 yield value, count
+
+
+def _remove(slots: array[int], gone: Sequence[int]) -> None:
+    """Take those of these slots out of an ascending list that are in it."""
+    for slot in gone:
+        place = bisect_left(slots, slot)
+        if place < len(slots) and slots[place] == slot:
+            del slots[place]

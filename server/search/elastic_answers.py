@@ -11,6 +11,10 @@ from server.search.engine import Facet
 
 Answer = Mapping[str, Any]
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+# The largest id that PostgreSQL can be asked for.
+LARGEST = 2**63 - 1
+# Facets whose values are numbers; those of the others are texts.
+NUMBERS: frozenset[Facet] = frozenset({"genres", "tags", "years"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +53,33 @@ def _hit(said: Mapping[str, Any]) -> Hit:
     keys = source.get("keys") or ()
     if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
         raise ValueError("names are texts")
-    return Hit(
-        int(said["_id"]), int(source.get("slot", -1)), keys, frozenset(said.get("matched_queries") or ()), said["sort"]
-    )
+    matched = frozenset(said.get("matched_queries") or ())
+    return Hit(_number(int(said["_id"])), _number(source.get("slot", -1), least=-1), keys, matched, said["sort"])
+
+
+def ranked(answer: Answer) -> list[Hit]:
+    """The hits of a search by relevance: each tells its score, its popularity and its id."""
+    found = hits(answer)
+    for hit in found:
+        if len(hit.order) != 3 or not all(isinstance(one, int | float) for one in hit.order):
+            raise ValueError("the order is made of three numbers")
+    return found
+
+
+def _number(said: Any, *, least: int = 0) -> int:
+    if type(said) is not int or not least <= said <= LARGEST:
+        raise ValueError("a count or an id is a number")
+    return said
 
 
 def total(answer: Answer) -> int:
     """How many there are in all."""
-    count = answer["hits"]["total"]["value"]
-    if not isinstance(count, int) or count < 0:
-        raise ValueError("a count is a number")
-    return count
+    return _number(answer["hits"]["total"]["value"])
 
 
 def named(answer: Answer) -> int:
     """How many of them a name led to."""
-    return int(answer["aggregations"][NAMED]["doc_count"])
+    return _number(answer["aggregations"][NAMED]["doc_count"])
 
 
 def facets(answer: Answer, wanted: Sequence[Facet]) -> dict[Facet, Sequence[tuple[str | int, int]]]:
@@ -72,5 +87,14 @@ def facets(answer: Answer, wanted: Sequence[Facet]) -> dict[Facet, Sequence[tupl
     found: dict[Facet, Sequence[tuple[str | int, int]]] = {}
     for facet in wanted:
         buckets = answer["aggregations"][facet]["values"]["buckets"]
-        found[facet] = [(one["key"], one["doc_count"]) for one in buckets if one["doc_count"] > 0]
+        counted = ((_value(facet, one["key"]), _number(one["doc_count"])) for one in buckets)
+        found[facet] = [(value, count) for value, count in counted if count]
     return found
+
+
+def _value(facet: Facet, said: Any) -> str | int:
+    if facet in NUMBERS:
+        return _number(said)
+    if not isinstance(said, str):
+        raise TypeError("the value of a facet is a text")
+    return said

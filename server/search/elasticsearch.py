@@ -148,7 +148,7 @@ class ElasticEngine:
 
 
 def _placed(answer: Answer, begin: int) -> dict[int, Hit]:
-    return dict(enumerate(answers.hits(answer), begin))
+    return dict(enumerate(answers.ranked(answer), begin))
 
 
 def _by_name(reading: Reading, hit: Hit) -> tuple[bool, int, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,9 @@ from sql.query import Connection
 
 # Of what fits, whose names are looked at to see how a word is spelt.
 SPELLED = 40
+# Words that are corrected, and candidates of each that are compared letter by letter: a millisecond a word at most.
+CORRECTED = 8
+COMPARED = 50
 
 
 async def read(conn: Connection, index: SearchIndex, memory: Memory, text: str) -> tuple[Reading, Hits]:
@@ -77,17 +81,31 @@ class PostgresqlFinder:
     async def near(self, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Words of the vocabulary that are few typing errors away: the nearest first, those that begin alike, the
         commonest."""
-        typed = [word for word in dict.fromkeys(words) if word.isalpha() and len(word) >= SHORTEST_WORD]
-        letters = {word: set(word) for word in typed}
+        typed = [word for word in dict.fromkeys(words) if word.isalpha() and len(word) >= SHORTEST_WORD][:CORRECTED]
         # A word may be typed one letter short of having more errors.
         asked = [sql.Typed(word, probes(word), allowed(word + word[-1])) for word in typed]
-        found: dict[str, list[tuple[int, bool, int, str]]] = defaultdict(list)
+        candidates: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for word, near, frequency in await sql.near(self._conn, asked):
-            most = within(word, near)
-            # An error changes two letters at most, which is told at once for most pairs.
-            if len(letters[word].symmetric_difference(near)) > 2 * most:
-                continue
-            errors = distance(word, near, most)
-            if errors <= most:
-                found[word].append((errors, word[0] != near[0], -frequency, near))
-        return {word: [near for *_, near in sorted(ranked)] for word, ranked in found.items()}
+            candidates[word].append((near, frequency))
+        found = {}
+        for word, known in candidates.items():
+            if ranked := _nearest(word, known):
+                found[word] = ranked
+            await asyncio.sleep(0)
+        return found
+
+
+def _nearest(word: str, candidates: Sequence[tuple[str, int]]) -> list[str]:
+    """Those that are within so many errors of the word, the nearest first."""
+    letters, alike = set(word), list[tuple[int, int, int, str]]()
+    for near, frequency in candidates:
+        # An error changes two letters at most, which is told at once for most pairs.
+        others, most = len(letters.symmetric_difference(near)), within(word, near)
+        if others <= 2 * most:
+            alike.append((others, -frequency, most, near))
+    found = []
+    for _, rarity, most, near in sorted(alike)[:COMPARED]:
+        errors = distance(word, near, most)
+        if errors <= most:
+            found.append((errors, word[0] != near[0], rarity, near))
+    return [near for *_, near in sorted(found)]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from server.search import bitmaps
 from server.search.columns import Column, Values
 from server.search.engine import SINGLE, Facet, Filters
 from server.search.popular import PopularNames
+from server.search.ratings import Ratings, hundredths
 from sql.search import Row
 
 TYPES = ("tv", "movie", "ova", "ona", "special", "web", "music", "other")
@@ -22,7 +23,6 @@ STATUSES = ("announced", "ongoing", "finished", "paused")
 SEASONS = ("winter", "spring", "summer", "autumn")
 AGE_RATINGS = ("0+", "6+", "12+", "16+", "18+")
 YEARS = tuple(range(1900, 2101))
-RATINGS = tuple(f"{least}-{least + 1}" for least in range(10))
 
 
 class Order:
@@ -67,7 +67,6 @@ class SearchIndex:
 
     def __init__(self) -> None:
         self.ids = array("q")
-        self.average = array("f")
         self.order = Order()
         self.names = PopularNames()
         self.visible = 0
@@ -81,8 +80,9 @@ class SearchIndex:
             "seasons": Column(SEASONS),
             "age_ratings": Column(AGE_RATINGS),
             "years": Column(YEARS),
-            "ratings": Column(RATINGS),
+            "ratings": (ratings := Ratings()),
         }
+        self.ratings = ratings
         self.many = {"genres": Values(), "tags": Values()}
 
     @property
@@ -98,7 +98,7 @@ class SearchIndex:
     @property
     def weight(self) -> int:
         """What it weighs, about."""
-        plain = self.ids.itemsize * len(self.ids) + self.average.itemsize * len(self.average)
+        plain = self.ids.itemsize * len(self.ids)
         facets = sum(part.weight for part in self.single.values()) + sum(part.weight for part in self.many.values())
         return plain + self.order.weight + facets + self.names.weight
 
@@ -112,17 +112,25 @@ class SearchIndex:
         self.visible = (self.visible & ~touched) | shown
         for row in rows:
             self.ids[row.slot] = row.release_id
-            self.average[row.slot] = row.rating or 0.0
         single = self.single
         single["types"].put([(row.slot, row.type) for row in rows])
         single["statuses"].put([(row.slot, row.status) for row in rows])
         single["seasons"].put([(row.slot, row.season) for row in rows])
         single["age_ratings"].put([(row.slot, row.age_rating) for row in rows])
         single["years"].put([(row.slot, row.year) for row in rows])
-        single["ratings"].put([(row.slot, bucket(row.rating)) for row in rows])
+        self.ratings.rate([(row.slot, hundredths(row.rating)) for row in rows])
         self.many["genres"].put(touched, [(row.slot, row.genre_ids) for row in rows])
         self.many["tags"].put(touched, [(row.slot, row.tag_ids) for row in rows])
         self.generation += 1
+
+    def rate(self, slots: Sequence[int], averages: Sequence[float]) -> bool:
+        """The average ratings of these slots; whether any is shown as another now."""
+        pairs = zip(slots, map(hundredths, averages), strict=True)
+        return self.ratings.rate([pair for pair in pairs if pair[0] < self.size])
+
+    def unrate(self, rated: Sequence[int]) -> bool:
+        """Nobody has rated any others than these; whether somebody had."""
+        return self.ratings.rate([(slot, 0) for slot in bitmaps.slots(self.ratings.rated & ~self.bitmap(rated))])
 
     def holds(self, slot: int) -> bool:
         """Whether a document has this slot."""
@@ -133,7 +141,6 @@ class SearchIndex:
         if more <= 0:
             return
         self.ids.frombytes(bytes(more * self.ids.itemsize))
-        self.average.frombytes(bytes(more * self.average.itemsize))
         for column in self.single.values():
             column.grow(more)
         # Nothing is known yet of how popular the newest are.
@@ -176,32 +183,16 @@ class SearchIndex:
         if facet == "years":
             return bits & column.between(filters.year_from, filters.year_to)
         if facet == "ratings":
-            return bits & self._rated(filters.rating_from, filters.rating_to)
+            return bits & self.ratings.within(filters.rating_from, filters.rating_to)
         choice = getattr(filters, facet)
         if choice.wanted:
             bits &= column.any_of(choice.wanted)
         return bits & ~column.any_of(choice.unwanted) if choice.unwanted else bits
 
-    def _rated(self, least: float | None, most: float | None) -> int:
-        """Those whose average lies in the range, which parts a bucket where it ends inside of one."""
-        if least is None and most is None:
-            return -1
-        low, high = least or 0.0, 10.0 if most is None else most
-        column, average = self.single["ratings"], self.average
-        found = 0
-        for position, value in enumerate(RATINGS):
-            bits = column.bitmap(value)
-            if low <= position and position + 1 <= high and (position < 9 or high >= 10):
-                found |= bits
-            elif position <= high and low <= position + 1:
-                found |= self.bitmap([slot for slot in bitmaps.slots(bits) if low <= average[slot] <= high])
-        return found
-
-    def counts(self, hits: int, facet: Facet) -> list[tuple[str | int, int]]:
-        """The values that some of the hits have and how many have each; genres and tags by id. In no order."""
-        if facet in self.single:
-            return self.single[facet].counts(hits)
-        return list(self.many[facet].counts(hits))
+    def counts(self, hits: int, facet: Facet) -> Iterator[tuple[str | int, int]]:
+        """The values that some of the hits have and how many have each; genres and tags by id. In no order, and bit by
+        bit: of many hits counting takes a while."""
+        return self.single[facet].counts(hits) if facet in self.single else self.many[facet].counts(hits)
 
     def popular(self, hits: int, most: int, *, least: bool = False) -> list[int]:
         """Up to `most` slots of the set, the most popular first, or the least."""
@@ -219,8 +210,3 @@ class SearchIndex:
                 if len(found) == most:
                     break
         return found
-
-
-def bucket(rating: float | None) -> str | None:
-    """The bucket of an average rating; 10 belongs to the last one."""
-    return None if not rating else RATINGS[min(9, int(rating))]

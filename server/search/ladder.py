@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from server.rules.search_document import SHORTEST_WORD, name_lexeme, sound_lexemes
-from server.rules.search_layout import other_layout
+from server.rules.search_layout import other_layouts
 from server.rules.search_sounds import skeleton, skeletons, sound_keys
 from server.rules.search_text import key as key_of
 from server.rules.search_text import tokens
@@ -25,6 +25,8 @@ from server.search.engine import Finder, Match, Outcome, Reading
 MOST_WORDS = 16
 # Spellings that are tried for one word.
 MOST_SPELLINGS = 8
+# Of more words none is left out: each that may be missing makes the question as long again.
+MOST_FEWER = 6
 # Sounds of a word by which others are found.
 SHORTEST_SOUND = 2
 
@@ -33,7 +35,7 @@ async def read(finder: Finder, text: str) -> Reading:
     """The first reading of the text by which something is found; `empty` if there is none."""
     key, words = key_of(text), tuple(words_of(text)[:MOST_WORDS])
     going_on = not text[-1:].isspace()
-    plain = Match(tuple((word,) for word in words), (name_lexeme(key),), " ".join(words), going_on)
+    plain = _plainly(key, words, going_on)
     if await finder.fits(plain):
         # Words of a synopsis may be a title as it sounds.
         by_name = await finder.fits(replace(plain, named=True))
@@ -52,15 +54,24 @@ def whole_names(key: str, text: str) -> tuple[str, ...]:
     return (name_lexeme(key), *_whole_sounds(text)) if key else ()
 
 
+def _distinct(words: Sequence[str]) -> tuple[str, ...]:
+    """Each word once, where it stands last: the last one may still be being typed."""
+    return tuple(reversed(dict.fromkeys(reversed(words))))
+
+
+def _plainly(key: str, words: Sequence[str], going_on: bool) -> Match:
+    groups = tuple((word,) for word in _distinct(words))
+    return Match(groups, (name_lexeme(key),), " ".join(words), going_on)
+
+
 async def _on_other_layout(finder: Finder, text: str, going_on: bool) -> Reading | None:
-    other = other_layout(text)
-    if other is None:
-        return None
-    key, words = key_of(other), tuple(words_of(other)[:MOST_WORDS])
-    match = Match(tuple((word,) for word in words), (name_lexeme(key),), " ".join(words), going_on)
-    # Most texts are gibberish on the other layout; what is left of that may stand in a synopsis, but is no name.
-    found = words and await finder.fits(replace(match, named=True))
-    return Reading(match, "layout", key, words, key) if found else None
+    for other in other_layouts(text):
+        key, words = key_of(other), tuple(words_of(other)[:MOST_WORDS])
+        match = _plainly(key, words, going_on)
+        # Most texts are gibberish on the other layout; what is left of that may stand in a synopsis, but is no name.
+        if words and await finder.fits(replace(match, named=True)):
+            return Reading(match, "layout", key, words, key)
+    return None
 
 
 def _whole_sounds(text: str) -> tuple[str, ...]:
@@ -85,7 +96,7 @@ async def _by_sound(finder: Finder, text: str, words: Sequence[str], going_on: b
     sounds = {word: _sounds_of(word) for word in words}
     if not any(sounds.values()):
         return None
-    groups = tuple((word, *(f"~{sound}" for sound in sounds[word])) for word in words)
+    groups = tuple((word, *(f"~{sound}" for sound in sounds[word])) for word in _distinct(words))
     match = Match(groups, _whole_sounds(text), prefix=going_on, named=True)
     if not await finder.fits(match):
         return None
@@ -101,18 +112,19 @@ async def _by_sound(finder: Finder, text: str, words: Sequence[str], going_on: b
 
 async def _without_typos(finder: Finder, words: Sequence[str], going_on: bool) -> Reading | None:
     # In shorter words there are no errors to put right, only other letters.
-    long = [word for word in words if len(word) >= ONE_FROM]
+    distinct = _distinct(words)
+    long = [word for word in distinct if len(word) >= ONE_FROM]
     near, sounds = await finder.near(long), {word: _sounds_of(word) for word in long}
     heard = await finder.sounding([sound for word in long if word not in near for sound in sounds[word]])
     spellings: dict[str, tuple[str, ...]] = dict.fromkeys(words, ())
     for word in long:
         found = near.get(word) or [one for sound in sounds[word] for one in heard.get(sound, ())]
         spellings[word] = tuple(found[:MOST_SPELLINGS])
-    loose = tuple(_loosely(word, spellings[word]) for word in words)
+    loose = tuple(_loosely(word, spellings[word]) for word in distinct)
     unknown = [word for word in long if word not in spellings[word]]
     # What the vocabulary knows is taken at its word first.
     strict = tuple(
-        (word,) if word in long and word not in unknown else group for word, group in zip(words, loose, strict=True)
+        (word,) if word in long and word not in unknown else group for word, group in zip(distinct, loose, strict=True)
     )
     for groups in dict.fromkeys((strict, loose) if unknown else (loose,)):
         if any(not spellings[word] and len(_loosely(word, ())) == 1 for word in unknown if word.isalpha()):
@@ -122,7 +134,7 @@ async def _without_typos(finder: Finder, words: Sequence[str], going_on: bool) -
         if await finder.fits(match):
             return await _spelt(finder, match, "typos", words, spellings)
     fewer = Match(loose, fewer=True, named=True)
-    if len(words) > 1 and await finder.fits(fewer):
+    if 1 < len(distinct) <= MOST_FEWER and await finder.fits(fewer):
         return await _spelt(finder, fewer, "fewer", words, spellings)
     return None
 
@@ -135,11 +147,10 @@ async def _spelt(
     finder: Finder, match: Match, outcome: Outcome, words: Sequence[str], spellings: Mapping[str, Sequence[str]]
 ) -> Reading:
     """The reading with the words that were meant, as the best of the names that fit spells them."""
-    picked = best_spelling(words, spellings, await finder.names(match))
-    if outcome == "fewer":
-        kept = [pick for pick in picked if pick is not None]
-    else:
-        kept = [pick or next(iter(spellings.get(word, ())), word) for word, pick in zip(words, picked, strict=True)]
+    distinct = _distinct(words)
+    picked = dict(zip(distinct, best_spelling(distinct, spellings, await finder.names(match)), strict=True))
+    # Only what stands in names that fit is told: the vocabulary knows words of drafts, too.
+    kept = [pick or word for word in words if (pick := picked[word]) or outcome != "fewer"]
     means = {one: word for word in words for one in spellings.get(word, ())} | {word: word for word in words}
     corrected = key_of(" ".join(kept)) or None
     return Reading(match, outcome, " ".join(words), tuple(words), corrected, means)
@@ -149,18 +160,18 @@ def best_spelling(
     words: Sequence[str], spellings: Mapping[str, Sequence[str]], names: Iterable[Sequence[str]]
 ) -> list[str | None]:
     """For each word its spelling in the name that has most of them, and the likeliest; None: that one has none."""
-    best: list[str | None] = [None] * len(words)
+    places: dict[str, list[tuple[int, int]]] = {}
+    for number, word in enumerate(words):
+        for place, one in enumerate(dict.fromkeys((word, *spellings.get(word, ())))):
+            places.setdefault(one, []).append((number, place))
+    best: dict[int, tuple[int, str]] = {}
     best_worth = (0, 0)
-    for keys in names:
-        for key in keys:
-            there = set(key.split())
-            picked, cost = [], 0
-            for word in words:
-                choice = (word, *(one for one in spellings.get(word, ()) if one != word))
-                place = next((place for place, one in enumerate(choice) if one in there), None)
-                picked.append(None if place is None else choice[place])
-                cost += place or 0
-            worth = (sum(pick is not None for pick in picked), -cost)
-            if worth > best_worth:
-                best, best_worth = picked, worth
-    return best
+    for key in (key for keys in names for key in keys):
+        picked: dict[int, tuple[int, str]] = {}
+        for one in key.split():
+            for number, place in places.get(one, ()):
+                picked[number] = min((place, one), picked.get(number, (place, one)))
+        worth = (len(picked), -sum(place for place, _ in picked.values()))
+        if worth > best_worth:
+            best, best_worth = picked, worth
+    return [best[number][1] if number in best else None for number in range(len(words))]

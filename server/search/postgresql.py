@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import TypeVar
 
 from server.database import Database
 from server.errors import Unavailable
@@ -17,11 +19,16 @@ from sql import release_list
 from sql import search as sql
 from sql.query import Connection
 
+T = TypeVar("T")
 # How long a search waits for the index after a start.
 PATIENCE = 3.0
 MEMORY = 2 * 2**20
 # What is looked for in names without an index, while documents are missing.
 MOST_PLAIN = 1_000
+# Such a search reads all names: so many at a time.
+PLAINLY_AT_ONCE = 2
+# Seconds of counting between two turns of the loop.
+TURN = 0.001
 
 
 class PostgresqlEngine:
@@ -32,6 +39,7 @@ class PostgresqlEngine:
         self.index = index
         self.memory = Memory(lambda: index.generation, MEMORY)
         self._suggestions = Suggestions(database, index, self.memory)
+        self._plain = asyncio.Semaphore(PLAINLY_AT_ONCE)
 
     async def ready(self) -> SearchIndex:
         """The index, once it is loaded; Unavailable where that takes longer than a request may wait."""
@@ -80,20 +88,47 @@ class PostgresqlEngine:
             hits = bits
             if facet in SINGLE and _narrows(wanted.filters, facet):
                 hits = matched & self.index.allowed(wanted.filters, franchises, but=facet)
-            values = sorted(self.index.counts(hits, facet), key=lambda pair: (-pair[1], pair[0]))
-            counted[facet] = values[:MOST_VALUES]
+            values = await _in_turns(self.index.counts(hits, facet))
+            counted[facet] = sorted(values, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
             await asyncio.sleep(0)
         return counted
 
     async def _plainly(self, wanted: Wanted) -> Found:
         """While documents are missing: names that contain the text. Without facets, and a thousand at most."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._plain.acquire()
+        except TimeoutError:
+            raise Unavailable("The search index is being built.", retry_after=2) from None
+        try:
+            kept = await self._named(wanted)
+        finally:
+            self._plain.release()
         window = slice(wanted.offset, wanted.offset + wanted.limit)
-        async with self._database.connection() as conn:
-            ids = await sql.plainly(conn, wanted.text, MOST_PLAIN)
-            fitting = await release_list.among(conn, _listed(wanted.filters), ids)
-        kept = [one for one in ids if one in fitting]
         facets: dict[Facet, Sequence[tuple[str | int, int]]] = dict.fromkeys(wanted.facets, ())
         return Found(kept[window], len(kept), facets, "found" if kept else "empty", None, wanted.words)
+
+    async def _named(self, wanted: Wanted) -> list[int]:
+        filters = wanted.filters
+        async with self._database.connection() as conn:
+            ids = await sql.plainly(conn, wanted.text.strip(), MOST_PLAIN)
+            fitting = await release_list.among(conn, _listed(filters), ids)
+            kept = [one for one in ids if one in fitting]
+            if wanted.sort == "relevance" and filters.rating_from is None and filters.rating_to is None:
+                return kept
+            return await sql.sort_plainly(conn, kept, wanted.sort, filters.rating_from, filters.rating_to)
+
+
+async def _in_turns(values: Iterator[T]) -> list[T]:
+    """All of them, with turns for others in between."""
+    taken: list[T] = []
+    turn = perf_counter() + TURN
+    for value in values:
+        taken.append(value)
+        if perf_counter() > turn:
+            await asyncio.sleep(0)
+            turn = perf_counter() + TURN
+    return taken
 
 
 async def _franchises(conn: Connection, index: SearchIndex, filters: Filters) -> int | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from server.rules.search_rank import exactness
 from server.search import bitmaps, tsqueries
@@ -17,6 +18,8 @@ from sql.query import Connection
 
 # How many are compared with the query one by one: names, and then documents that have the words elsewhere.
 HEAD, SECOND_HEAD = 200, 60
+# So many are sorted by the database in one statement; of more, all releases are read in that order, so many at once.
+SORTED, LONGEST_STEP = 20_000, 50_000
 Compare = Callable[[list[int]], Awaitable[list[int]]]
 
 
@@ -90,36 +93,34 @@ async def by_column(conn: Connection, index: SearchIndex, bits: int, sort: Sort,
     found: list[int] = []
     skipped = 0
     for part in column.parted(bits, descending=descending):
-        size = part.bit_count()
-        if skipped + size > window.start:
-            slots = list(bitmaps.slots(part))
-            if name == "rating":
-                slots.sort(key=index.average.__getitem__)
-            found += slots[::-1] if descending else slots
-        else:
-            skipped += size
-        if skipped + len(found) >= window.stop:
+        size, start = part.bit_count(), max(0, window.start - skipped)
+        if start < size:
+            found += islice(column.ordered(part, descending=descending), start, window.stop - skipped)
+        skipped += size
+        if skipped >= window.stop:
             break
-    return found[window.start - skipped : window.stop - skipped]
+    return found
 
 
 async def _by_database(conn: Connection, index: SearchIndex, bits: int, sort: Sort, window: slice) -> list[int]:
-    """Either sort those there are, or walk all releases in this order until the window is full: whatever is less."""
+    """Either sort those there are, or walk all releases in this order until the window is full: of few the former, and
+    of many the latter, as they are met soon. Wherever they lie, there are few steps: each is twice the one before."""
     count = bits.bit_count()
     if count == 0 or window.start >= count:
         return []
-    steps = window.stop * max(1, index.size) // count
-    if count <= steps:
+    if count <= SORTED:
         ids = [index.ids[slot] for slot in bitmaps.slots(bits)]
         return list(await sql.sort_some(conn, ids, sort, window.stop - window.start, window.start))
-    found: list[int] = []
+    # What was moved between two steps may come in both.
+    found: dict[int, None] = {}
     text, offset = bitmaps.digits(bits), 0
+    # A little more than what should do.
+    step = window.stop * index.size // count * 5 // 4 + 100
     while len(found) < window.stop and offset < index.size:
-        # A little more than what should do, then as much again.
-        step = min(10_000, steps + steps // 4 + 100)
         slots = await sql.walk(conn, sort, step, offset)
-        found += [slot for slot in slots if slot < len(text) and text[slot] == "1"]
+        found |= dict.fromkeys(slot for slot in slots if slot < len(text) and text[slot] == "1")
         if len(slots) < step:
             break
         offset += step
-    return found[window]
+        step = min(2 * step, LONGEST_STEP)
+    return list(found)[window]

@@ -53,7 +53,8 @@ class Search:
         found = await self._answer(lambda engine: engine.find(wanted))
         if wanted.text:
             self.counters.outcomes[found.outcome] += 1
-            if not found.count and wanted.filters == Filters():
+            # While documents are missing, little is found that is there.
+            if not found.count and wanted.filters == Filters() and self.index.complete:
                 self._misses.note(wanted.text)
         else:
             self.counters.outcomes["browsed"] += 1
