@@ -44,6 +44,8 @@ class Row:
     rating: float | None
     genre_ids: list[int]
     tag_ids: list[int]
+    # The configuration of its synopsis.
+    config: str = "simple"
 
 
 class Slots(NamedTuple):

@@ -8,8 +8,9 @@ select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as fence,
 -- name: documents_by_slot
 -- The next documents behind a slot, with what filters and facets read of their releases.
 select d.slot, d.release_id, coalesce(r.visible, false) as visible, r.type, r.status, r.season, r.age_rating, r.year,
-       case when m.rating_count > 0 then m.average_rating end as rating, r.genre_ids, r.tag_ids
-from (select slot, release_id from search_documents where slot > $1 order by slot limit $2) d
+       case when m.rating_count > 0 then m.average_rating end as rating, r.genre_ids, r.tag_ids,
+       d.config
+from (select slot, release_id, config from search_documents where slot > $1 order by slot limit $2) d
 left join releases r on r.id = d.release_id
 left join popularity_metrics m on m.release_id = d.release_id
 order by d.slot;
@@ -18,9 +19,9 @@ order by d.slot;
 -- The next documents changed behind a place, by transactions that are over, and all before them too.
 select d.slot, d.release_id, coalesce(r.visible, false) as visible, r.type, r.status, r.season, r.age_rating, r.year,
        case when m.rating_count > 0 then m.average_rating end as rating, r.genre_ids, r.tag_ids,
-       d.changed::text::bigint as changed
+       d.config, d.changed::text::bigint as changed
 from (
-    select slot, release_id, changed
+    select slot, release_id, config, changed
     from search_documents
     where (changed, slot) > ($1::bigint::text::xid8, $2::integer) and changed < pg_snapshot_xmin(pg_current_snapshot())
     order by changed, slot

@@ -8,9 +8,11 @@ from tests.sql_contract import NOTHING, VALUE, Contract
 SEARCH: Contract = {
     "search": {
         "places": search.Places,
-        "documents_by_slot": "slot release_id visible type status season age_rating year rating genre_ids tag_ids",
+        "documents_by_slot": (
+            "slot release_id visible type status season age_rating year rating genre_ids tag_ids config"
+        ),
         "documents_changed": (
-            "slot release_id visible type status season age_rating year rating genre_ids tag_ids changed"
+            "slot release_id visible type status season age_rating year rating genre_ids tag_ids config changed"
         ),
         "by_popularity": VALUE,
         "ratings": "slots ratings",

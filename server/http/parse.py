@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -142,11 +143,10 @@ def query(request: web.Request, wanted: type[S]) -> S:
         with suppress(TypeError):
             return wanted()
     values: dict[str, Any] = {}
-    for item in fields(wanted):
-        name = item.encode_name
+    for name, takes_many in _parameters(wanted):
         if name not in given:
             continue
-        if _takes_many(item.type):
+        if takes_many:
             values[name] = [part for text in given.getall(name) for part in text.split(",") if part]
         else:
             values[name] = given.getall(name)[-1]
@@ -156,8 +156,10 @@ def query(request: web.Request, wanted: type[S]) -> S:
         raise Unprocessable("Some parameters do not fit.", faults=all_faults(values, wanted, strict=False)) from None
 
 
-def _takes_many(kind: Any) -> bool:
-    return "list[" in str(kind)
+@cache
+def _parameters(wanted: type[Struct]) -> tuple[tuple[str, bool], ...]:
+    """The names of its fields and which are lists. Looked up once: that takes longer than all the rest."""
+    return tuple((item.encode_name, "list[" in str(item.type)) for item in fields(wanted))
 
 
 def path_id(request: web.Request, name: str = "id") -> int:

@@ -49,7 +49,7 @@ class PostgresqlFinder:
             return known
         began = self._index.generation
         words = tsqueries.words(match)
-        stems = tsqueries.configs(match.text) if words else ()
+        stems = [one for one in tsqueries.configs(match.text) if one in self._index.configs] if words else []
         found = await sql.match(self._conn, tsqueries.whole(match), tsqueries.names(match), words, match.text, stems)
         named = self._index.bitmap(found.named)
         anywhere = named | self._index.bitmap(found.anywhere)

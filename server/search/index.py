@@ -72,6 +72,8 @@ class SearchIndex:
         self.visible = 0
         self.generation = 0
         self.loaded = asyncio.Event()
+        # In which configurations synopses are stemmed: no others need to be asked for.
+        self.configs: set[str] = set()
         # Whether every visible release has a document.
         self.complete = False
         self.single: dict[str, Column] = {
@@ -108,6 +110,7 @@ class SearchIndex:
             return
         touched = bitmaps.bitmap([row.slot for row in rows if self.holds(row.slot)])
         self._make_room(max(row.slot for row in rows) + 1)
+        self.configs.update(row.config for row in rows)
         shown = bitmaps.bitmap([row.slot for row in rows if row.visible])
         self.visible = (self.visible & ~touched) | shown
         for row in rows:
