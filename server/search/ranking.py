@@ -48,7 +48,10 @@ async def _part(
     others = bits & ~bitmaps.bitmap(first)
     more = index.popular(others, most - len(first))
     head = len(first) + len(more)
-    found = (await compare([*first, *more]))[window] if window.start < head else []
+    found = [*first, *more]
+    if head > 1 and window.start < head:
+        found = await compare(found)
+    found = found[window]
     if window.stop > head and others.bit_count() > len(more):
         start = max(window.start, head) - len(first)
         found += index.popular(others, window.stop - len(first))[start:]
