@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from server.database import connect
@@ -20,6 +19,7 @@ from tests.bench.load import BROWSER, run_script
 from tests.bench.measure import PeakRss, memory_mb
 from tests.bench.probe import get_json
 from tests.bench.processes import BenchError, Running, python, run_to_end
+from tests.bench.settling import PATIENCE, rows, settle
 from tests.bench.tantivy_reference import Reference
 from tests.relevance import KINDS, Case, Kind, Named, cases
 
@@ -31,10 +31,8 @@ RELEVANCE: dict[Kind, tuple[float | None, float]] = {
     "exact": (92, 97), "typo": (85, 93), "layout": (None, 90), "transliterated": (None, 80),
 }  # fmt: skip
 BROAD = 30_000
-PATIENCE = 240.0
 # What answers weigh that are kept is not the search's doing.
 FORGETFUL = {"CACHE_MAX_BYTES": "1048576"}
-LATER = "update recommending_state set started_at = now(), finished_at = now()"
 # People with lists, how long these are, and how many releases anybody watches at all.
 PEOPLE, ENTRIES, WATCHED = 3_000, 120, 4_000
 NAMES = """
@@ -63,21 +61,12 @@ on conflict do nothing
 """
 
 
-async def _rows(data_dir: Path, text: str, *arguments: Any) -> list[Any]:
-    conn = await connect(Cluster(data_dir).dsn(DATABASE))
-    try:
-        found: list[Any] = await conn.fetch(text, *arguments)
-        return found
-    finally:
-        await conn.close()
-
-
 def search(bench: Bench) -> list[Result]:
     """Searches of every kind on a catalogue that nobody searched before."""
     data_dir = bench.fresh_catalogue("search")
     with bench.server(data_dir, **FORGETFUL) as server, PeakRss(server.pid) as watch:
         before = memory_mb(server.pid, "Rss")
-        catalogue = [Named(row["id"], row["names"]) for row in asyncio.run(_rows(data_dir, NAMES))]
+        catalogue = [Named(row["id"], row["names"]) for row in asyncio.run(rows(data_dir, NAMES))]
         asked = cases(catalogue, EACH)
         _until_loaded(server, data_dir)
         results = [*_speed(server, asked), _suggestions(server, catalogue), *_facets(server)]
@@ -91,13 +80,8 @@ def search(bench: Bench) -> list[Result]:
 
 
 def _until_loaded(server: Running, data_dir: Path) -> None:
-    """The index is there, words are counted, and the worker of the recommendations has its next run before it."""
-    asyncio.run(_rows(data_dir, LATER))
+    settle(data_dir)
     deadline = time.monotonic() + PATIENCE
-    while not asyncio.run(_rows(data_dir, "select from search_state where counted_at is not null")):
-        if time.monotonic() > deadline:
-            raise BenchError("the words of the catalogue are not counted")
-        time.sleep(1)
     while (check := get_json(server.port, "/health")["checks"]["search"])["status"] != "ok":
         if time.monotonic() > deadline:
             raise BenchError(f"the search is not ready: {check}")

@@ -19,6 +19,7 @@ from tests.bench.probe import exchange, get, get_json, release_ids
 from tests.bench.processes import BenchError, Running
 from tests.bench.scenarios_people import OPEN
 from tests.bench.scenarios_read import RELEASE, compare
+from tests.bench.settling import settle
 
 ROWS = "/rows"
 COMMENTS, REPLIES = "/api/v1/releases/{}/comments", "/api/v1/comments/{}/replies"
@@ -40,6 +41,7 @@ def talk(bench: Bench) -> list[Result]:
         releases = release_ids(server.port, RELEASES)
         say(f"preparing {PEOPLE:,} people and {talk_seed.REPLIES:,} answers to one comment")
         tokens, asked, reviews = asyncio.run(_prepare(data_dir, releases[0]))
+        settle(data_dir)
         with PeakRss(server.pid) as watch:
             _greet(bench, server, tokens)
             results = [
