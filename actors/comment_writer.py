@@ -43,7 +43,7 @@ class CommentWriter(BatchActor[WriteComment]):
     name = "comment_writer"
     capacity: ClassVar[int] = 2_000
     # Few enough that those whose comments are written can be answered, and say more, while the next are being written.
-    batch: ClassVar[int] = 16
+    batch: ClassVar[int] = 24
 
     def __init__(self, database: Database, quota: tuple[int, timedelta]) -> None:
         self._database = database
