@@ -44,7 +44,7 @@ class Filter:
     @property
     def everything(self) -> bool:
         """Whether nothing is filtered."""
-        return self == Filter()
+        return self == type(self)()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from sql.release_list import Choice
+from sql.release_list import Filter
 
 Facet = Literal["genres", "tags", "types", "statuses", "seasons", "age_ratings", "years", "ratings"]
 FACETS: tuple[Facet, ...] = ("genres", "tags", "types", "statuses", "seasons", "age_ratings", "years", "ratings")
@@ -30,25 +30,11 @@ Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What narrows a search; with tuples in its choices it can be a key. Genres, tags and franchises by id."""
+class Filters(Filter):
+    """What narrows a search: what narrows lists, and the average rating. With tuples in its choices it can be a key."""
 
-    genres: Choice = field(default_factory=Choice)
-    tags: Choice = field(default_factory=Choice)
-    franchises: Choice = field(default_factory=Choice)
-    types: Choice = field(default_factory=Choice)
-    statuses: Choice = field(default_factory=Choice)
-    seasons: Choice = field(default_factory=Choice)
-    age_ratings: Choice = field(default_factory=Choice)
-    year_from: int | None = None
-    year_to: int | None = None
     rating_from: float | None = None
     rating_to: float | None = None
-
-    @property
-    def nothing_fits(self) -> bool:
-        """Whether something is asked for that does not exist."""
-        return any(choice.never for choice in (self.genres, self.tags, self.franchises))
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class PostgresqlEngine:
         filters = wanted.filters
         async with self._database.connection() as conn:
             ids = await sql.plainly(conn, wanted.text.strip(), MOST_PLAIN)
-            fitting = await release_list.among(conn, _listed(filters), ids)
+            fitting = await release_list.among(conn, filters, ids)
             kept = [one for one in ids if one in fitting]
             if wanted.sort == "relevance" and filters.rating_from is None and filters.rating_to is None:
                 return kept
@@ -151,10 +151,3 @@ def _narrows(filters: Filters, facet: Facet) -> bool:
         return filters.rating_from is not None or filters.rating_to is not None
     choice = getattr(filters, facet)
     return bool(choice.wanted or choice.unwanted)
-
-
-def _listed(filters: Filters) -> release_list.Filter:
-    return release_list.Filter(
-        filters.genres, filters.tags, filters.types, filters.statuses, filters.seasons, filters.age_ratings,
-        filters.franchises, filters.year_from, filters.year_to,
-    )  # fmt: skip
