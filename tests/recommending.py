@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.database import connect
+from server.keys import CACHE, DATABASE
 from tests.catalogue_seed import rebuild
 from tests.people import Person
 from tests.running import Running
@@ -232,3 +236,13 @@ class World:
         )
         genres = {word["id"] for word in reason["genres"]}
         return genres <= {row["target_id"] for row in followed} and genres <= {one["id"] for one in found["genres"]}
+
+
+@asynccontextmanager
+async def new_world(site: Running) -> AsyncIterator[World]:
+    """A world in which nothing of earlier tests is seen."""
+    conn = await connect(site.app[DATABASE].dsn)
+    await forget_catalogue(conn)
+    site.app[CACHE].drop_all()
+    yield World(site, conn)
+    await conn.close()

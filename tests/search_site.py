@@ -12,8 +12,13 @@ from typing import Any
 
 import asyncpg
 
-from server.database import connect
+from actors.search_index import SearchIndexKeeper
+from server.database import Database, connect
 from server.keys import SEARCH
+from server.rules.search_text import key, words
+from server.search.engine import Found, Wanted
+from server.search.index import SearchIndex
+from server.search.postgresql import PostgresqlEngine
 from tests.conftest import Server
 from tests.importing import load
 from tests.running import Running, running
@@ -104,3 +109,30 @@ async def search_site(server: Server, data_dir: Path, **environment: str) -> Asy
     async with catalogue(server, *CATALOGUE) as dsn, running(dsn, data_dir, **environment) as started:
         await until_indexed(started)
         yield started
+
+
+@asynccontextmanager
+async def small_engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
+    """The engine on the small catalogue, which becomes less popular from release to release."""
+    await load(conn, *CATALOGUE)
+    await conn.execute("update popularity_metrics set popularity_score = 1000 - release_id")
+    database, index = Database(dsn), SearchIndex()
+    await database.open()
+    keeper = SearchIndexKeeper(database, index, lambda: None)
+    await keeper.on_start()
+    await keeper.on_tick()
+    index.complete = True
+    yield PostgresqlEngine(database, index)
+    await database.close()
+
+
+def wanted(text: str, **more: Any) -> Wanted:
+    """A search as the handler makes it of a text."""
+    return Wanted(text, tuple(words(text)), key(text), **more)
+
+
+async def titles(conn: Any, found: Found) -> list[str]:
+    """What was found, by name."""
+    rows = await conn.fetch("select id, title from releases where id = any ($1)", list(found.ids))
+    names = {row["id"]: row["title"] for row in rows}
+    return [names[release_id] for release_id in found.ids]

@@ -10,14 +10,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from server.database import connect
-from server.keys import CACHE, DATABASE, TALK
+from server.keys import CACHE, TALK
 from server.rules.cache_tags import personal
 from server.schemas.recommendations import PersonalPage
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.people import Person, person
-from tests.recommending import API, World, forget_catalogue
+from tests.recommending import API, World, new_world
 from tests.running import Running
 from tests.working import until
 
@@ -33,11 +32,8 @@ async def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(site: Running) -> AsyncIterator[World]:
-    conn = await connect(site.app[DATABASE].dsn)
-    await forget_catalogue(conn)
-    site.app[CACHE].drop_all()
-    yield World(site, conn)
-    await conn.close()
+    async with new_world(site) as world:
+        yield world
 
 
 async def own(world: World, who: Person, path: str = "/personal") -> list[str]:

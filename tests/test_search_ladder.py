@@ -14,10 +14,9 @@ import pytest
 from actors.search_index import SearchIndexKeeper
 from server.database import Database
 from server.errors import Unavailable
-from server.rules.search_text import key, words
 from server.search import finder as finding
 from server.search import ladder, postgresql, tsqueries
-from server.search.engine import Filters, Found, Match, Wanted
+from server.search.engine import Filters, Found, Match
 from server.search.finder import PostgresqlFinder
 from server.search.hits import Hits, Memory
 from server.search.index import SearchIndex
@@ -25,7 +24,7 @@ from server.search.postgresql import PostgresqlEngine
 from sql.query import Observer
 from sql.release_list import Choice
 from tests.importing import load
-from tests.search_site import CATALOGUE, release
+from tests.search_site import release, small_engine, titles, wanted
 
 
 @contextmanager
@@ -42,26 +41,8 @@ def queries() -> Iterator[Counter[str]]:
 
 @pytest.fixture
 async def engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
-    """The engine on the small catalogue."""
-    await load(conn, *CATALOGUE)
-    await conn.execute("update popularity_metrics set popularity_score = 1000 - release_id")
-    database, index = Database(dsn), SearchIndex()
-    await database.open()
-    keeper = SearchIndexKeeper(database, index, lambda: None)
-    await keeper.on_start()
-    await keeper.on_tick()
-    index.complete = True
-    yield PostgresqlEngine(database, index)
-    await database.close()
-
-
-async def titles(conn: Any, found: Found) -> list[str]:
-    names = {row["id"]: row["title"] for row in await conn.fetch("select id, title from releases")}
-    return [names[release_id] for release_id in found.ids]
-
-
-def wanted(text: str, **more: Any) -> Wanted:
-    return Wanted(text, tuple(words(text)), key(text), **more)
+    async with small_engine(conn, dsn) as engine:
+        yield engine
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,15 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from actors.search_index import SearchIndexKeeper
 from server.bodies import search as bodies
-from server.database import Database
 from server.errors import Unavailable
-from server.rules.search_text import key, words
 from server.schemas.search import SearchBody
 from server.search import bitmaps, postgresql, ranking
-from server.search.engine import Filters, Found, Sort, Wanted
+from server.search.engine import Filters, Sort
 from server.search.index import SearchIndex
 from server.search.postgresql import PostgresqlEngine
 from sql.search import Row
-from tests.importing import load
-from tests.search_site import CATALOGUE
+from tests.search_site import small_engine, titles, wanted
 from tests.test_search_ladder import queries
 
 NOBODY: Any = None
@@ -70,26 +66,8 @@ async def test_pages_of_parts_of_any_sizes_make_up_the_whole(seed: int, monkeypa
 
 @pytest_asyncio.fixture
 async def engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
-    await load(conn, *CATALOGUE)
-    await conn.execute("update popularity_metrics set popularity_score = 1000 - release_id")
-    database, index = Database(dsn), SearchIndex()
-    await database.open()
-    keeper = SearchIndexKeeper(database, index, lambda: None)
-    await keeper.on_start()
-    await keeper.on_tick()
-    index.complete = True
-    yield PostgresqlEngine(database, index)
-    await database.close()
-
-
-def wanted(text: str, **more: Any) -> Wanted:
-    return Wanted(text, tuple(words(text)), key(text), **more)
-
-
-async def titles(conn: Any, found: Found) -> list[str]:
-    rows = await conn.fetch("select id, title from releases where id = any ($1)", list(found.ids))
-    named = {row["id"]: row["title"] for row in rows}
-    return [named[one] for one in found.ids]
+    async with small_engine(conn, dsn) as engine:
+        yield engine
 
 
 @pytest.mark.parametrize("sort", ["title", "-updated"])

@@ -9,13 +9,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from server.database import connect
-from server.keys import CACHE, DATABASE, RECOMMENDING
+from server.keys import CACHE, RECOMMENDING
 from server.schemas.recommendations import SimilarPage
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.people import person
-from tests.recommending import API, World, forget_catalogue
+from tests.recommending import API, World, new_world
 from tests.running import Running
 
 pytestmark = SHARED
@@ -29,11 +28,8 @@ async def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(site: Running) -> AsyncIterator[World]:
-    conn = await connect(site.app[DATABASE].dsn)
-    await forget_catalogue(conn)
-    site.app[CACHE].drop_all()
-    yield World(site, conn)
-    await conn.close()
+    async with new_world(site) as world:
+        yield world
 
 
 async def franchise(world: World) -> None:
