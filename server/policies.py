@@ -23,7 +23,7 @@ def limits(settings: Settings) -> dict[str, Limit]:
         Limit("password-reset", 10, 3600, "address", "Passwords and addresses confirmed by mail, from one address."),
         Limit("password-reset-account", 3, 3600, "account", "Mails asked for to one e-mail address."),
         Limit("password-change", 5, 300, "client", "Changes of a password."),
-        Limit("search", 3_000, 60, "client", "Searches for releases, and suggestions."),
+        Limit("search", 12_000, 60, "client", "Searches for releases, and suggestions."),
         Limit("people", 60, 60, "client", "Searches for people."),
         Limit("writes", 600, 60, "client", "Changes to one's own things."),
         Limit("exports", 3, 3600, "client", "Exports of one's own data."),

@@ -182,18 +182,21 @@ async def test_the_command_shows_how_far_it_is(capsys: pytest.CaptureFixture[str
 async def test_searching_goes_on_while_everything_is_rebuilt(conn: Any, dsn: str, database: Database) -> None:
     await load(conn, *releases(8))
     await conn.execute("update search_documents set words = ''")
-    done, counts = asyncio.Event(), []
+    counts: list[int] = []
+    looking = asyncio.Event()
 
     async def look() -> None:
         async with database.connection() as other:
-            while not done.is_set():
+            while True:
                 counts.append(await other.fetchval("select count(*) from search_documents where names @@ 'sails'"))
+                looking.set()
 
-    async def build() -> None:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        looker = tasks.create_task(look())
+        await looking.wait()
         await rebuild_search.rebuild(conn, rebuild_search.Bar(shown=False))
-        done.set()
-
-    await asyncio.gather(look(), build())
+        looker.cancel()
+    assert await conn.fetchval("select count(*) from search_documents where words <> ''") == 8
     assert set(counts) == {8}
 
 
