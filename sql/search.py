@@ -48,9 +48,19 @@ class Row:
     config: str = "simple"
 
 
-class Slots(NamedTuple):
-    """What matches a text: by a whole name, by words of its names, anywhere."""
+class Named(NamedTuple):
+    """A reading of a text as tsqueries on names: whole names, all words, all words with the last one begun only."""
 
+    whole: str
+    words: str
+    begun: str
+
+
+class Slots(NamedTuple):
+    """What matches a text: by a whole name, by words of its names, anywhere. `reading` is the place of the reading that
+    found something in names, if one did."""
+
+    reading: int | None
     whole: array[int]
     named: array[int]
     anywhere: array[int]
@@ -99,11 +109,17 @@ async def ratings(conn: Connection) -> tuple[array[int], array[float]]:
     return slots_of(row["slots"]), averages
 
 
-async def match(conn: Connection, whole: str, names: str, words: str, stemmed: str, configs: Sequence[str]) -> Slots:
-    """The slots that match these tsqueries; `stemmed` is plain text for the synopsis."""
-    row = await QUERIES.match.fetchrow(conn, whole, names, words, stemmed, list(configs))
+async def match(
+    conn: Connection, readings: Sequence[Named], words: str = "", stemmed: str = "", configs: Sequence[str] = ()
+) -> Slots:
+    """What matches the first of these readings by which a name is found; and what the tsquery `words` finds anywhere,
+    or `stemmed`, which is plain text for the synopsis."""
+    texts = [list(column) for column in zip(*readings, strict=True)]
+    row = await QUERIES.match.fetchrow(conn, *texts, words, stemmed, list(configs))
     assert row is not None
-    return Slots(slots_of(row["by_whole"]), slots_of(row["by_name"]), slots_of(row["by_word"]))
+    place = row["reading"]
+    found = (slots_of(row[column] or b"") for column in ("by_whole", "by_name", "by_word"))
+    return Slots(None if place is None else place - 1, *found)
 
 
 async def names_of(conn: Connection, slots: Iterable[int]) -> dict[int, list[str]]:
@@ -135,10 +151,13 @@ class Typed(NamedTuple):
     most: int
 
 
-async def near(conn: Connection, words: Sequence[Typed]) -> list[tuple[str, str, int]]:
-    """Words as typed, those of the vocabulary that share a variant with them, and how common they are."""
+async def near(conn: Connection, words: Sequence[Typed], *, even_known: bool) -> list[tuple[str, str, int]]:
+    """Words as typed, those of the vocabulary that share a variant with them, and how common they are.
+
+    What the vocabulary knows comes by itself, unless `even_known`.
+    """
     texts = ["{" + ",".join(map(str, one.variants)) + "}" for one in words]
-    rows = await QUERIES.near.fetch(conn, [one.word for one in words], texts, [one.most for one in words])
+    rows = await QUERIES.near.fetch(conn, [one.word for one in words], texts, [one.most for one in words], even_known)
     return [(row["typed"], row["word"], row["frequency"]) for row in rows]
 
 

@@ -46,8 +46,12 @@ join search_documents d on d.release_id = m.release_id
 where m.average_rating > 0 and m.rating_count > 0;
 
 -- name: match
--- See the function: tsqueries of whole names, names, all words; plain text and the configurations that stem it.
-select by_whole, by_name, by_word from search_match($1::text, $2::text, $3::text, $4::text, $5::text[]);
+-- The first of these readings by which a name is found (its place, from 1 on), and what it finds; and what is found
+-- anywhere by words, of which there may be none. See the functions. Everything is the text of tsqueries but `$5`, plain
+-- text for the configurations in `$6`.
+select named.reading, named.by_whole, named.by_name,
+       case when $4::text <> '' then search_anywhere($4, $5::text, $6::text[]) else '' end as by_word
+from search_named($1::text[], $2::text[], $3::text[]) named;
 
 -- name: keys
 -- The names of these documents, normalised.
@@ -85,14 +89,22 @@ order by word.frequency desc, word.word;
 
 -- name: near
 -- For each word those of the vocabulary that share a deletion variant with it and are as long, but for so many letters:
--- those that begin or end alike first, then the commonest.
+-- those that begin or end alike first, then the commonest. Words that the vocabulary has are not asked for others unless
+-- `$4`: they come by themselves.
 select said.word as typed, near.word, near.frequency
 from unnest($1::text[], $2::text[], $3::integer[]) as said (word, variants, most)
+left join search_words known on known.word = said.word collate "C" and not $4::boolean
 cross join lateral (
-    select w.word, w.frequency from search_words w
-    where w.variants && said.variants::integer[] and abs(length(w.word) - length(said.word)) <= said.most
-    order by left(w.word, 2) <> left(said.word, 2) and right(w.word, 2) <> right(said.word, 2), w.frequency desc, w.word
-    limit 200
+    select known.word, known.frequency where known.word is not null
+    union all
+    (
+        select w.word, w.frequency from search_words w
+        where known.word is null
+          and w.variants && said.variants::integer[] and abs(length(w.word) - length(said.word)) <= said.most
+        order by left(w.word, 2) <> left(said.word, 2) and right(w.word, 2) <> right(said.word, 2),
+                 w.frequency desc, w.word
+        limit 200
+    )
 ) near;
 
 -- name: labels_genres
@@ -102,20 +114,22 @@ select id, name from genres where id = any ($1::bigint[]) and deleted_at is null
 select id, name from tags where id = any ($1::bigint[]) and deleted_at is null;
 
 -- name: found
--- The releases of a page.
+-- The releases of a page. For the bound see `get_releases`.
 select release_json(d.document, m) as release
 from unnest($1::bigint[]) with ordinality as wanted (id, position)
 join releases r on r.id = wanted.id and r.visible
 join release_documents d on d.release_id = r.id
 left join popularity_metrics m on m.release_id = r.id
+where wanted.position <= 1000
 order by wanted.position;
 
 -- name: suggested
--- The documents of releases that are suggested.
+-- The documents of releases that are suggested. For the bound see `get_releases`.
 select d.document
 from unnest($1::bigint[]) with ordinality as wanted (id, position)
 join releases r on r.id = wanted.id and r.visible
 join release_documents d on d.release_id = r.id
+where wanted.position <= 1000
 order by wanted.position;
 
 -- name: plainly

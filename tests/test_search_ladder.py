@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -157,8 +157,11 @@ async def test_what_follows_the_head_goes_on_without_gaps(conn: Any, dsn: str, m
 
 
 def test_lexemes_are_quoted_whatever_is_in_them() -> None:
-    match = Match((("it's",), ("back\\slash", "~b")), ("=x",), prefix=True)
-    assert tsqueries.names(match) == "'it''s' & ('back\\\\slash':* | '~b') | '=x'"
+    match = Match((("it's",), ("back\\slash", "~b")), ("=x",), prefix="unless_whole")
+    begun = "'it''s' & ('back\\\\slash':* | '~b') | '=x'"
+    assert tsqueries.named(match) == ("'=x'", begun.replace(":*", ""), begun)
+    assert tsqueries.named(replace(match, prefix="always")) == ("'=x'", begun, begun)
+    assert tsqueries.named(replace(match, prefix="never")).begun == begun.replace(":*", "")
     assert tsqueries.words(match) == "'it''s' & 'back\\\\slash'"
     assert tsqueries.names(Match((("a",), ("b",), ("c",)), fewer=True)) == "('b' & 'c') | ('a' & 'c') | ('a' & 'b')"
     assert tsqueries.words(Match((("~a",),))) == ""
@@ -193,14 +196,20 @@ class Told:
         self.asked.append(match)
         return self.fitting(match)
 
+    async def first(self, matches: Sequence[Match]) -> Match | None:
+        for match in matches:
+            if await self.fits(match):
+                return match
+        return None
+
     async def names(self, match: Match) -> Sequence[Sequence[str]]:
         return self.known
 
     async def sounding(self, sounds: Sequence[str]) -> Mapping[str, Sequence[str]]:
         return {}
 
-    async def near(self, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        return self.spellings
+    async def near(self, words: Sequence[str], *, thorough: bool = False) -> Mapping[str, Sequence[str]]:
+        return {word: self.spellings[word] for word in words if word in self.spellings}
 
 
 LETTERS = "abcdefghijklmnop"
@@ -244,7 +253,7 @@ async def test_a_correction_shows_no_word_that_stands_in_no_name_that_fits() -> 
 async def test_the_loop_turns_while_words_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     compared, turns = Counter[str](), 0
 
-    async def candidates(_: Any, asked: Sequence[Any]) -> list[tuple[str, str, int]]:
+    async def candidates(_: Any, asked: Sequence[Any], *, even_known: bool) -> list[tuple[str, str, int]]:
         return [(one.word, f"{one.word[:-1]}{chr(97 + n % 26)}", n) for one in asked for n in range(400)]
 
     def count(typed: str, near: str, most: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from server.rules.search_typos import allowed, distance, probes, variants, within
+from server.rules.search_typos import allowed, distance, probes, suspected, variants, within
 
 SHORT_ALPHABET = st.text("abcd", min_size=0, max_size=10)
 
@@ -78,12 +78,21 @@ def test_a_word_with_as_many_errors_as_it_may_have_is_found_by_its_variants(rng,
     # A letter between two that were swapped counts as more than two errors.
     assume(plainly(typed, word) <= allowed(word))
     assert distance(typed, word, 2) <= within(typed, word)
-    assert variants(word) & probes(typed)
+    assert variants(word) & probes(typed, suspected(typed))
+
+
+@settings(max_examples=300)
+@given(st.randoms(use_true_random=False), st.sampled_from(["abcdef", "абвгд"]), st.integers(4, 14))
+def test_a_word_with_one_error_is_found_by_few_probes(rng, alphabet, length):
+    word = "".join(rng.choices(alphabet, k=length))
+    typed = with_errors(rng, word, 1, alphabet)
+    assert variants(word) & probes(typed, 1)
+    assert len(probes(typed, 1)) <= 8
 
 
 def test_numbers_and_short_words_are_their_only_variant():
     assert [len(variants(word)) for word in ("abc", "2024", "進撃")] == [1, 1, 1]
-    assert len(probes("abc")) == 1
+    assert len(probes("abc", suspected("abc"))) == 1
 
 
 def test_no_word_has_more_variants_than_its_beginning():
@@ -101,4 +110,4 @@ def test_words_that_differ_in_more_hardly_ever_share_a_variant():
     rng = random.Random(3)
     words = {"".join(rng.choices(string.ascii_lowercase, k=8)) for _ in range(300)}
     first, *others = sorted(words)
-    assert sum(bool(variants(first) & probes(other)) for other in others) < 5
+    assert sum(bool(variants(first) & probes(other, suspected(other))) for other in others) < 5

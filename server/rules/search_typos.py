@@ -41,9 +41,14 @@ def variants(word: str) -> set[int]:
     return _hashes(word, allowed(word))
 
 
-def probes(typed: str) -> set[int]:
-    """What to look for among the variants. A word that was typed one letter short may have the errors of the whole."""
-    return _hashes(typed, allowed(typed + typed[-1:]) if len(typed) >= ONE_FROM else 0)
+def suspected(typed: str) -> int:
+    """How many errors may be in what was typed: one letter short, it may have the errors of the whole word."""
+    return allowed(typed + typed[-1:]) if len(typed) >= ONE_FROM else 0
+
+
+def probes(typed: str, errors: int) -> set[int]:
+    """What to look for among the variants to find the words that so many errors lead to."""
+    return _hashes(typed, errors)
 
 
 def _hashes(word: str, errors: int) -> set[int]:

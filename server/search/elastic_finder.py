@@ -64,6 +64,9 @@ class ElasticFinder:
 
     async def matching(self, match: Match) -> Matching:
         """The clauses of a reading."""
+        if match.prefix == "unless_whole":
+            named_so = bool(match.whole) and await self.fits(Match((), match.whole, named=True))
+            match = replace(match, prefix="never" if named_so else "always")
         stems = await self._stems(match.text) if match.text and not match.named else []
         return queries.matching(match, stems)
 
@@ -76,6 +79,13 @@ class ElasticFinder:
         found = await self.ask(queries.anything(await self.matching(match)), answers.hits)
         self._best[match] = found[0] if found else None
         return bool(found)
+
+    async def first(self, matches: Sequence[Match]) -> Match | None:
+        """The first of these that anything fits."""
+        for match in matches:
+            if await self.fits(match):
+                return match
+        return None
 
     async def hits(self, match: Match, most: int, *, whole_first: bool = True) -> list[Hit]:
         """What matches: of whole names first (if so wished), then by its names, then anywhere; the popular first."""
@@ -90,13 +100,18 @@ class ElasticFinder:
 
     async def sounding(self, sounds: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Words of the vocabulary by their sound."""
+        if not sounds:
+            return {}
         async with self._sources.database.connection() as conn:
             return await PostgresqlFinder(conn, self._sources.index, self._sources.memory).sounding(sounds)
 
-    async def near(self, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    async def near(self, words: Sequence[str], *, thorough: bool = False) -> Mapping[str, Sequence[str]]:
         """Words of the vocabulary that are few typing errors away."""
+        if not words:
+            return {}
         async with self._sources.database.connection() as conn:
-            return await PostgresqlFinder(conn, self._sources.index, self._sources.memory).near(words)
+            finder = PostgresqlFinder(conn, self._sources.index, self._sources.memory)
+            return await finder.near(words, thorough=thorough)
 
     async def _stems(self, text: str) -> list[list[str]]:
         """The stems of a text by the dictionaries that may know it: PostgreSQL's, as in the documents."""

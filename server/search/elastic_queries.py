@@ -50,7 +50,9 @@ def matching(match: Match, stems: Sequence[Sequence[str]]) -> Matching:
     whole = {"terms": {"names": list(match.whole)}} if match.whole else None
     last = len(match.groups) - 1
     groups = [
-        _of_names(group, prefix=match.prefix and place == last) for place, group in enumerate(match.groups) if group
+        _of_names(group, prefix=match.prefix != "never" and place == last)
+        for place, group in enumerate(match.groups)
+        if group
     ]
     named = [one for one in (_all_of(groups, fewer=match.fewer), whole) if one is not None]
     plain = [[word for word in group if not word.startswith("~")] for group in match.groups]

@@ -17,17 +17,16 @@ from server.errors import Unavailable
 from server.events import Indexing
 from server.rules.search_text import is_cjk
 from server.rules.search_text import key as key_of
-from server.rules.search_text import words as words_of
 from server.search import elastic_answers as answers
 from server.search import elastic_queries as queries
 from server.search import ladder, popular, ranking
 from server.search.elastic_answers import Answer, Hit
 from server.search.elastic_finder import ElasticFinder, Sources
 from server.search.elastic_queries import Matching, Page
-from server.search.engine import Found, Match, Outcome, Reading, Suggested, Wanted
+from server.search.engine import Found, Outcome, Reading, Suggested, Wanted
 from server.search.hits import Memory
 from server.search.index import SearchIndex
-from server.search.suggesting import LOOKED_AT, SHORT, Place
+from server.search.suggesting import LOOKED_AT, SHORT, Place, likeliest, typing
 
 # As far as Elasticsearch pages by itself.
 DEEPEST = 10_000
@@ -116,14 +115,13 @@ class ElasticEngine:
         }
         enough = sum(place[0] <= popular.BEGINS for place, _ in best.values()) >= limit
         if len(key) > SHORT or is_cjk(key) or len(index.names) < popular.MOST:
-            groups = () if enough else tuple((word,) for word in words_of(text)[: ladder.MOST_WORDS])
-            match = Match(groups, ladder.whole_names(key, text), prefix=True, named=True)
-            for hit in await finder.hits(match, 2 * LOOKED_AT):
+            for hit in await finder.hits(typing(key, text, complete=not enough), 2 * LOOKED_AT):
                 fitness, name = popular.fit(key, hit.keys)
                 self._take(best, hit, fitness, name)
             if not best and len(key) > SHORT:
                 best = await self._corrected(finder, text, limit)
-        return [Suggested(release_id, place[-1]) for place, release_id in sorted(best.values())[:limit]]
+        ids = {slot: release_id for slot, (_, release_id) in best.items()}
+        return [Suggested(ids[slot], name) for _, _, slot, name in likeliest([one for one, _ in best.values()], limit)]
 
     async def _corrected(self, finder: ElasticFinder, text: str, limit: int) -> Best:
         """Nothing begins so: what a search would find."""

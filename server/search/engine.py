@@ -27,6 +27,8 @@ Sort = Literal[
 Outcome = Literal["found", "layout", "sounds", "typos", "fewer", "empty"]
 # Of several spellings one group of words stands for the same word of the query.
 Groups = tuple[tuple[str, ...], ...]
+# Whether the last word may be the beginning of another: where no whole name is just what was typed, or there as well.
+Prefix = Literal["never", "unless_whole", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,15 @@ class Match:
     """One reading of a query. Each group has to be met by one of its lexemes (`server.rules.search_document` says which
     kinds there are: plain words, `~` and a sound).
 
-    `whole` are lexemes of whole names: what has one of them fits best, whatever its groups. `prefix`: the last word is
-    being typed, so its beginning will do. `fewer`: one of the groups may be missing. `text` is for the synopsis, whose
-    words are stemmed; empty where those are not to be searched. `named`: only names are to be searched.
+    `whole` are lexemes of whole names: what has one of them fits best, whatever its groups. `prefix`: the last word may
+    still be being typed, so its beginning will do. `fewer`: one of the groups may be missing. `text` is for the
+    synopsis, whose words are stemmed; empty where those are not to be searched. `named`: only names are to be searched.
     """
 
     groups: Groups
     whole: tuple[str, ...] = ()
     text: str = ""
-    prefix: bool = False
+    prefix: Prefix = "never"
     fewer: bool = False
     named: bool = False
 
@@ -121,12 +123,15 @@ class Finder(Protocol):
     async def fits(self, match: Match) -> bool:
         """Whether anything at all fits."""
 
+    async def first(self, matches: Sequence[Match]) -> Match | None:
+        """The first of these, all of them of names alone, that anything fits."""
+
     async def names(self, match: Match) -> Sequence[Sequence[str]]:
         """The names (as `search_text.key` makes them) of some dozens of what fits, the most popular first."""
 
     async def sounding(self, sounds: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Words of the vocabulary by their sound, the commonest first."""
 
-    async def near(self, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """For each of these words those of the vocabulary that may be a typing error away, the nearest first; so the
-        word itself comes first of all if the vocabulary has it."""
+    async def near(self, words: Sequence[str], *, thorough: bool = False) -> Mapping[str, Sequence[str]]:
+        """For each of these words those of the vocabulary that may be a typing error away, the nearest first. A word
+        that the vocabulary has comes alone; or, if `thorough`, first of all, and in others there may be two errors."""

@@ -10,7 +10,7 @@ search leave has no say: a correction must not depend on them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from server.rules.search_document import SHORTEST_WORD, name_lexeme, sound_lexemes
 from server.rules.search_layout import other_layouts
@@ -19,7 +19,7 @@ from server.rules.search_text import key as key_of
 from server.rules.search_text import tokens
 from server.rules.search_text import words as words_of
 from server.rules.search_typos import ONE_FROM
-from server.search.engine import Finder, Match, Outcome, Reading
+from server.search.engine import Finder, Match, Outcome, Prefix, Reading
 
 # Words of a query; what is beyond says nothing more.
 MOST_WORDS = 16
@@ -31,22 +31,33 @@ MOST_FEWER = 6
 SHORTEST_SOUND = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A text as it is read. `words` are those of the index, `distinct` each of them once (see `_distinct`); `sounds` is
+    how each may sound, nothing where hardly anything is left of it to hear."""
+
+    text: str
+    key: str
+    words: tuple[str, ...]
+    distinct: tuple[str, ...]
+    sounds: Mapping[str, Sequence[str]]
+    prefix: Prefix
+
+
 async def read(finder: Finder, text: str) -> Reading:
     """The first reading of the text by which something is found; `empty` if there is none."""
     key, words = key_of(text), tuple(words_of(text)[:MOST_WORDS])
-    going_on = not text[-1:].isspace()
-    plain = _plainly(key, words, going_on)
-    if await finder.fits(plain):
-        # Words of a synopsis may be a title as it sounds.
-        by_name = await finder.fits(replace(plain, named=True))
-        other = None if by_name else await _whole_by_sound(finder, text, words, going_on)
-        return other or Reading(plain, "found", key, words)
-    return (
-        await _on_other_layout(finder, text, going_on)
-        or await _by_sound(finder, text, words, going_on)
-        or await _without_typos(finder, words, going_on)
-        or Reading(plain, "empty", key, words)
-    )
+    prefix: Prefix = "never" if text[-1:].isspace() else "unless_whole"
+    plain = _plainly(key, words, prefix)
+    found = await finder.fits(plain)
+    # Words of a synopsis may be a title as it sounds.
+    if found and await finder.fits(replace(plain, named=True)):
+        return Reading(plain, "found", key, words)
+    sounds = {word: [one for one in skeletons(word) if len(one) >= SHORTEST_SOUND] for word in dict.fromkeys(words)}
+    typed = Typed(text, key, words, _distinct(words), sounds, prefix)
+    if found:
+        return await _whole_by_sound(finder, typed) or Reading(plain, "found", key, words)
+    return await _otherwise(finder, typed) or await _without_typos(finder, typed) or Reading(plain, "empty", key, words)
 
 
 def whole_names(key: str, text: str) -> tuple[str, ...]:
@@ -59,19 +70,25 @@ def _distinct(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(reversed(dict.fromkeys(reversed(words))))
 
 
-def _plainly(key: str, words: Sequence[str], going_on: bool) -> Match:
+def _plainly(key: str, words: Sequence[str], prefix: Prefix) -> Match:
     groups = tuple((word,) for word in _distinct(words))
-    return Match(groups, (name_lexeme(key),), " ".join(words), going_on)
+    return Match(groups, (name_lexeme(key),), " ".join(words), prefix)
 
 
-async def _on_other_layout(finder: Finder, text: str, going_on: bool) -> Reading | None:
-    for other in other_layouts(text):
+async def _otherwise(finder: Finder, typed: Typed) -> Reading | None:
+    """On the other keyboard layout, or by sound."""
+    readings: dict[Match, Reading | None] = {}
+    for other in other_layouts(typed.text):
         key, words = key_of(other), tuple(words_of(other)[:MOST_WORDS])
-        match = _plainly(key, words, going_on)
+        match = _plainly(key, words, typed.prefix)
         # Most texts are gibberish on the other layout; what is left of that may stand in a synopsis, but is no name.
-        if words and await finder.fits(replace(match, named=True)):
-            return Reading(match, "layout", key, words, key)
-    return None
+        if words:
+            readings[replace(match, named=True)] = Reading(match, "layout", key, words, key)
+    by_sound = _by_sound(typed)
+    found = await finder.first([*readings, *([by_sound] if by_sound is not None else [])])
+    if found is None:
+        return None
+    return readings.get(found) or await _as_it_sounds(finder, typed, found)
 
 
 def _whole_sounds(text: str) -> tuple[str, ...]:
@@ -80,80 +97,84 @@ def _whole_sounds(text: str) -> tuple[str, ...]:
     return tuple(sound_lexemes(text)) if heard > SHORTEST_SOUND else ()
 
 
-def _sounds_of(word: str) -> list[str]:
-    """How it may sound; nothing where hardly anything is left of it to hear."""
-    return [sound for sound in skeletons(word) if len(sound) >= SHORTEST_SOUND]
-
-
-async def _whole_by_sound(finder: Finder, text: str, words: Sequence[str], going_on: bool) -> Reading | None:
-    whole = _whole_sounds(text)
-    if not whole or not await finder.fits(Match((), whole, named=True)):
+async def _whole_by_sound(finder: Finder, typed: Typed) -> Reading | None:
+    whole, match = _whole_sounds(typed.text), _by_sound(typed)
+    if not whole or match is None or not await finder.fits(Match((), whole, named=True)):
         return None
-    return await _by_sound(finder, text, words, going_on)
+    return await _as_it_sounds(finder, typed, match) if await finder.fits(match) else None
 
 
-async def _by_sound(finder: Finder, text: str, words: Sequence[str], going_on: bool) -> Reading | None:
-    sounds = {word: _sounds_of(word) for word in words}
-    if not any(sounds.values()):
+def _by_sound(typed: Typed) -> Match | None:
+    if not any(typed.sounds.values()):
         return None
-    groups = tuple((word, *(f"~{sound}" for sound in sounds[word])) for word in _distinct(words))
-    match = Match(groups, _whole_sounds(text), prefix=going_on, named=True)
-    if not await finder.fits(match):
-        return None
-    by_sound = await finder.sounding([sound for found in sounds.values() for sound in found])
-    spellings = {word: [one for sound in found for one in by_sound.get(sound, ())] for word, found in sounds.items()}
+    groups = tuple((word, *(f"~{sound}" for sound in typed.sounds[word])) for word in typed.distinct)
+    return Match(groups, _whole_sounds(typed.text), prefix=typed.prefix, named=True)
+
+
+async def _as_it_sounds(finder: Finder, typed: Typed, match: Match) -> Reading:
+    by_sound = await finder.sounding([sound for found in typed.sounds.values() for sound in found])
+    spellings = {
+        word: [one for sound in found for one in by_sound.get(sound, ())] for word, found in typed.sounds.items()
+    }
     # The vocabulary has no words of one letter or two.
     names = await finder.names(match)
     short = {one for keys in names for key in keys for one in key.split() if len(one) < SHORTEST_WORD}
-    for word in (word for word in words if not spellings[word]):
+    for word in (word for word, found in spellings.items() if not found):
         spellings[word] = sorted(one for one in short if skeleton(one) in skeletons(word))
-    return await _spelt(finder, match, "sounds", words, spellings)
+    return await _spelt(finder, match, "sounds", typed, spellings)
 
 
-async def _without_typos(finder: Finder, words: Sequence[str], going_on: bool) -> Reading | None:
+async def _without_typos(finder: Finder, typed: Typed) -> Reading | None:
     # In shorter words there are no errors to put right, only other letters.
-    distinct = _distinct(words)
-    long = [word for word in distinct if len(word) >= ONE_FROM]
-    near, sounds = await finder.near(long), {word: _sounds_of(word) for word in long}
-    heard = await finder.sounding([sound for word in long if word not in near for sound in sounds[word]])
-    spellings: dict[str, tuple[str, ...]] = dict.fromkeys(words, ())
-    for word in long:
-        found = near.get(word) or [one for sound in sounds[word] for one in heard.get(sound, ())]
-        spellings[word] = tuple(found[:MOST_SPELLINGS])
-    loose = tuple(_loosely(word, spellings[word]) for word in distinct)
-    unknown = [word for word in long if word not in spellings[word]]
-    # What the vocabulary knows is taken at its word first.
-    strict = tuple(
-        (word,) if word in long and word not in unknown else group for word, group in zip(distinct, loose, strict=True)
-    )
-    for groups in dict.fromkeys((strict, loose) if unknown else (loose,)):
-        if any(not spellings[word] and len(_loosely(word, ())) == 1 for word in unknown if word.isalpha()):
-            # A word that is nothing at all will not be found in company either.
-            break
-        match = Match(groups, prefix=going_on, named=True)
-        if await finder.fits(match):
-            return await _spelt(finder, match, "typos", words, spellings)
-    fewer = Match(loose, fewer=True, named=True)
-    if 1 < len(distinct) <= MOST_FEWER and await finder.fits(fewer):
-        return await _spelt(finder, fewer, "fewer", words, spellings)
+    long = [word for word in typed.distinct if len(word) >= ONE_FROM]
+    # Most have one error in one word.
+    for thorough in (False, True):
+        spellings = await _spellings(finder, typed, long, thorough=thorough)
+        # What the vocabulary knows is taken at its word first.
+        unknown = [word for word in long if word not in spellings[word]]
+        # A word that is nothing at all will not be found in company either.
+        lost = any(not spellings[word] and not typed.sounds[word] for word in unknown if word.isalpha())
+        loose = {word: _loosely(typed, word, spellings[word]) for word in typed.distinct}
+        strict = loose | {word: (word,) for word in long if word not in unknown}
+        tried = ([strict] if unknown else []) + ([loose] if thorough else [])
+        for groups in [] if lost else tried:
+            match = Match(tuple(groups.values()), prefix=typed.prefix, named=True)
+            if await finder.fits(match):
+                return await _spelt(finder, match, "typos", typed, spellings)
+    fewer = Match(tuple(loose.values()), fewer=True, named=True)
+    if 1 < len(typed.distinct) <= MOST_FEWER and await finder.fits(fewer):
+        return await _spelt(finder, fewer, "fewer", typed, spellings)
     return None
 
 
-def _loosely(word: str, spellings: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((word, *spellings, *(f"~{sound}" for sound in _sounds_of(word)))))
+async def _spellings(
+    finder: Finder, typed: Typed, words: Sequence[str], *, thorough: bool
+) -> dict[str, tuple[str, ...]]:
+    """What each of these words may have been meant for: by its letters, or else by its sound. Others have none."""
+    near = await finder.near(words, thorough=thorough)
+    heard = await finder.sounding([sound for word in words if word not in near for sound in typed.sounds[word]])
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(typed.words, ())
+    for word in words:
+        spelt = near.get(word) or [one for sound in typed.sounds[word] for one in heard.get(sound, ())]
+        found[word] = tuple(spelt[:MOST_SPELLINGS])
+    return found
+
+
+def _loosely(typed: Typed, word: str, spellings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((word, *spellings, *(f"~{sound}" for sound in typed.sounds[word]))))
 
 
 async def _spelt(
-    finder: Finder, match: Match, outcome: Outcome, words: Sequence[str], spellings: Mapping[str, Sequence[str]]
+    finder: Finder, match: Match, outcome: Outcome, typed: Typed, spellings: Mapping[str, Sequence[str]]
 ) -> Reading:
     """The reading with the words that were meant, as the best of the names that fit spells them."""
-    distinct = _distinct(words)
+    words, distinct = typed.words, typed.distinct
     picked = dict(zip(distinct, best_spelling(distinct, spellings, await finder.names(match)), strict=True))
     # Only what stands in names that fit is told: the vocabulary knows words of drafts, too.
     kept = [pick or word for word in words if (pick := picked[word]) or outcome != "fewer"]
     means = {one: word for word in words for one in spellings.get(word, ())} | {word: word for word in words}
     corrected = key_of(" ".join(kept)) or None
-    return Reading(match, outcome, " ".join(words), tuple(words), corrected, means)
+    return Reading(match, outcome, " ".join(words), words, corrected, means)
 
 
 def best_spelling(

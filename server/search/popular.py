@@ -11,9 +11,9 @@ from sys import getsizeof
 MOST = 2_000
 # How many of each sort are more than anybody shows.
 ENOUGH = 40
-# How well a name fits what is being typed: it is just that, begins with it, has a word that begins with it.
-SAME, BEGINS, HOLDS = range(3)
-NEITHER = 3
+# How well a name fits what is being typed: it is just that, begins with it, has a word that begins with it, or neither
+# but all the words; and where the last of these is a single letter, that may be nowhere the beginning of a word.
+SAME, BEGINS, HOLDS, NEITHER, STRAYS = range(5)
 
 
 class PopularNames:
@@ -25,18 +25,27 @@ class PopularNames:
         # Where in the text the names of each document begin, and its slot.
         self._starts = array("I")
         self._slots = array("I")
-        self._known: frozenset[int] = frozenset()
+        # The place of each slot among them.
+        self._places: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._slots)
 
     def __contains__(self, slot: int) -> bool:
-        return slot in self._known
+        return slot in self._places
 
     @property
     def weight(self) -> int:
         """The bytes it takes, about."""
-        return getsizeof(self._text) + 80 * len(self._slots)
+        return getsizeof(self._text) + 130 * len(self._slots)
+
+    def keys(self, slot: int) -> list[str]:
+        """The names of a document; none where it is not among them."""
+        place = self._places.get(slot)
+        return [] if place is None else self._text[self._starts[place] + 1 : self._end(place) - 1].split("\n")
+
+    def _end(self, place: int) -> int:
+        return self._starts[place + 1] if place + 1 < len(self._starts) else len(self._text)
 
     def replace(self, names: Mapping[int, Sequence[str]]) -> None:
         """All of them anew, in this order."""
@@ -46,9 +55,7 @@ class PopularNames:
         """Some of them anew; others are added while there is room, as the least popular."""
         if not names:
             return
-        ends = [*self._starts[1:], len(self._text)]
-        parts = zip(self._slots, self._starts, ends, strict=True)
-        known = {slot: self._text[start:end] for slot, start, end in parts}
+        known = {slot: self._text[self._starts[at] : self._end(at)] for slot, at in self._places.items()}
         for slot, keys in names.items():
             if slot in known or len(known) < MOST:
                 known[slot] = _lines(keys)
@@ -60,7 +67,8 @@ class PopularNames:
         for lines in names.values():
             self._starts.append(start)
             start += len(lines)
-        self._text, self._known = "".join(names.values()), frozenset(names)
+        self._text = "".join(names.values())
+        self._places = {slot: place for place, slot in enumerate(names)}
 
     def beginning(self, key: str, most: int = ENOUGH) -> list[tuple[int, int, str]]:
         """How well (SAME, BEGINS, HOLDS), the slot, the name: up to `most` of each sort, from the most popular on."""
@@ -81,8 +89,7 @@ class PopularNames:
                 best[slot] = fitness, slot, _line_at(text, place + 1)
                 found += 1
             # One name of a document is enough.
-            following = self._starts[document + 1] if document + 1 < len(self._starts) else len(text)
-            place = text.find(begin, following)
+            place = text.find(begin, self._end(document))
 
 
 def _lines(keys: Sequence[str]) -> str:
@@ -95,7 +102,8 @@ def _line_at(names: str, place: int) -> str:
 
 def fit(key: str, keys: Sequence[str]) -> tuple[int, str]:
     """How well the best of a document's names fits what is being typed, and that name."""
-    found = NEITHER, keys[0] if keys else ""
+    last = key[-1] if key[-2:-1] == " " else ""
+    found = STRAYS if last else NEITHER, keys[0] if keys else ""
     for one in keys:
         if one == key:
             return SAME, one
@@ -103,4 +111,6 @@ def fit(key: str, keys: Sequence[str]) -> tuple[int, str]:
             found = min(found, (BEGINS, one))
         elif f" {key}" in one:
             found = min(found, (HOLDS, one))
+        elif last and f" {last}" in f" {one}":
+            found = min(found, (NEITHER, one))
     return found

@@ -11,7 +11,7 @@ from server.database import Database
 from server.errors import Unavailable
 from server.search import ranking
 from server.search.engine import MOST_VALUES, SINGLE, Facet, Filters, Found, Suggested, Wanted
-from server.search.finder import read
+from server.search.finder import PostgresqlFinder
 from server.search.hits import Memory
 from server.search.index import SearchIndex
 from server.search.suggesting import Suggestions
@@ -59,12 +59,13 @@ class PostgresqlEngine:
             return await self._plainly(wanted)
         window = slice(wanted.offset, wanted.offset + wanted.limit)
         async with self._database.connection() as conn:
-            reading, hits = await read(conn, index, self.memory, wanted.text) if wanted.text else (None, None)
+            finder = PostgresqlFinder(conn, index, self.memory)
+            reading, hits = await finder.read(wanted.text) if wanted.text else (None, None)
             franchises = await _franchises(conn, index, wanted.filters)
             matched = index.visible if hits is None else hits.anywhere
             bits = matched & index.allowed(wanted.filters, franchises)
             if reading is not None and hits is not None and wanted.sort == "relevance":
-                slots = await ranking.by_relevance(conn, index, reading, hits, bits, window)
+                slots = await ranking.by_relevance(finder.documents, index, reading, hits, bits, window)
             else:
                 sort = "-updated" if wanted.sort == "relevance" else wanted.sort
                 slots = await ranking.by_column(conn, index, bits, sort, window)

@@ -13,6 +13,7 @@ from server.search import bitmaps, tsqueries
 from server.search.engine import Reading, Sort
 from server.search.hits import Hits
 from server.search.index import SearchIndex
+from server.search.names import Names
 from sql import search as sql
 from sql.query import Connection
 
@@ -24,20 +25,20 @@ Compare = Callable[[list[int]], Awaitable[list[int]]]
 
 
 async def by_relevance(
-    conn: Connection, index: SearchIndex, reading: Reading, hits: Hits, bits: int, window: slice
+    names: Names, index: SearchIndex, reading: Reading, hits: Hits, bits: int, window: slice
 ) -> list[int]:
     """The slots of `bits` (those of the hits that filters left) in this window of their order."""
     whole = [slot for slot in dict.fromkeys(hits.whole) if bits >> slot & 1]
     named = bits & (hits.named | bitmaps.bitmap(whole))
     found: list[int] = []
     if window.start < (count := named.bit_count()):
-        by_name = partial(_by_name, conn, index, reading, frozenset(whole))
+        by_name = partial(_by_name, names, index, reading, frozenset(whole))
         whole.sort(key=index.order.rank.__getitem__)
         found = await _part(index, named, whole[:HEAD], HEAD, by_name, window)
     rest = bits & ~named
     if window.stop > count and rest:
         beyond = slice(max(0, window.start - count), window.stop - count)
-        found += await _part(index, rest, [], SECOND_HEAD, partial(_by_place, conn, index, reading), beyond)
+        found += await _part(index, rest, [], SECOND_HEAD, partial(_by_place, names, index, reading), beyond)
     return found
 
 
@@ -59,16 +60,16 @@ async def _part(
 
 
 async def _by_name(
-    conn: Connection, index: SearchIndex, reading: Reading, whole: frozenset[int], slots: list[int]
+    names: Names, index: SearchIndex, reading: Reading, whole: frozenset[int], slots: list[int]
 ) -> list[int]:
-    names, rank = await sql.names_of(conn, slots), index.order.rank
-    return sorted(slots, key=lambda slot: (slot not in whole, -fitting(reading, names.get(slot, ())), rank[slot]))
+    known, rank = await names.of(slots), index.order.rank
+    return sorted(slots, key=lambda slot: (slot not in whole, -fitting(reading, known.get(slot, ())), rank[slot]))
 
 
-async def _by_place(conn: Connection, index: SearchIndex, reading: Reading, slots: list[int]) -> list[int]:
+async def _by_place(names: Names, index: SearchIndex, reading: Reading, slots: list[int]) -> list[int]:
     """By how much of the query stands in names, in genres, tags and franchises, in the synopsis."""
-    weighed, rank = await sql.weighed(conn, slots, tsqueries.weighing(reading.match.groups)), index.order.rank
-    nothing: tuple[list[str], int] = ([], 0)
+    weighed, rank = await names.weighed(slots, tsqueries.weighing(reading.match.groups)), index.order.rank
+    nothing: tuple[Sequence[str], int] = ((), 0)
 
     def place(slot: int) -> tuple[int, int, int]:
         keys, points = weighed.get(slot, nothing)

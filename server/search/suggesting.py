@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from server.database import Database
 from server.rules.search_text import is_cjk
@@ -10,12 +10,10 @@ from server.rules.search_text import key as key_of
 from server.rules.search_text import words as words_of
 from server.search import popular, ranking
 from server.search.engine import Match, Suggested
-from server.search.finder import PostgresqlFinder, read
+from server.search.finder import PostgresqlFinder
 from server.search.hits import Memory
 from server.search.index import SearchIndex
 from server.search.ladder import MOST_WORDS, whole_names
-from sql import search as sql
-from sql.query import Connection
 
 # Shorter texts are looked for among the most popular alone, and are not corrected.
 SHORT = 2
@@ -47,38 +45,55 @@ class Suggestions:
         enough = sum(fitness <= popular.BEGINS for fitness, *_ in best.values()) >= limit
         if len(key) > SHORT or is_cjk(key) or len(index.names) < popular.MOST:
             async with self._database.connection() as conn:
-                for place in await self._matching(conn, key, text, complete=not enough):
+                finder = PostgresqlFinder(conn, index, self._memory)
+                for place in await self._matching(finder, key, text, complete=not enough):
                     best[place[2]] = min(place, best.get(place[2], place))
                 if not best and len(key) > SHORT:
-                    best = {place[2]: place for place in await self._corrected(conn, text, limit)}
-        return [Suggested(index.ids[slot], name) for _, _, slot, name in sorted(best.values())[:limit]]
+                    best = {place[2]: place for place in await self._corrected(finder, text, limit)}
+        return [Suggested(index.ids[slot], name) for _, _, slot, name in likeliest(best.values(), limit)]
 
-    async def _matching(self, conn: Connection, key: str, text: str, *, complete: bool) -> list[Place]:
+    async def _matching(self, finder: PostgresqlFinder, key: str, text: str, *, complete: bool) -> list[Place]:
         """Those that are named just so, and if `complete` those with words that begin so."""
-        groups = tuple((word,) for word in words_of(text)[:MOST_WORDS]) if complete else ()
-        match = Match(groups, whole_names(key, text), prefix=True, named=True)
         index = self._index
-        hits = await PostgresqlFinder(conn, index, self._memory).hits(match)
+        hits = await finder.hits(typing(key, text, complete=complete))
         slots = index.popular(hits.named & index.visible, LOOKED_AT)
         slots += [slot for slot in hits.whole if slot not in slots and index.visible >> slot & 1]
-        names = await sql.names_of(conn, slots) if slots else {}
         found = []
-        for slot, keys in names.items():
+        for slot, keys in (await finder.documents.of(slots)).items():
             fitness, name = popular.fit(key, keys)
             found.append((fitness, index.order.rank[slot], slot, name))
         return found
 
-    async def _corrected(self, conn: Connection, text: str, limit: int) -> list[Place]:
+    async def _corrected(self, finder: PostgresqlFinder, text: str, limit: int) -> list[Place]:
         """Nothing begins so: what a search would find."""
         index = self._index
-        reading, hits = await read(conn, index, self._memory, text)
+        reading, hits = await finder.read(text)
         if reading.outcome in ("empty", "fewer"):
             return []
         slots = index.popular(hits.named & index.visible, limit)
-        names = await sql.names_of(conn, slots)
+        names = await finder.documents.of(slots)
         found = []
         for slot in slots:
             keys = names.get(slot) or [""]
             fitting, name = max((ranking.fitting(reading, [one]), one) for one in keys)
             found.append((-fitting, index.order.rank[slot], slot, name))
         return found
+
+
+def likeliest(places: Collection[Place], limit: int) -> list[Place]:
+    """The best of these; what strays only if there is nothing else."""
+    fitting = [place for place in places if place[0] < popular.STRAYS]
+    return sorted(fitting or places)[:limit]
+
+
+def typing(key: str, text: str, *, complete: bool) -> Match:
+    """What names are to have for a text that is being typed: if `complete` its words, the last of which may go on.
+
+    A single letter behind them is the beginning of too many words to be looked for: it says which of the others fit.
+    """
+    words = words_of(text)[:MOST_WORDS] if complete else []
+    over = text[-1:].isspace()
+    if len(words) > 1 and not over and len(words[-1]) == 1 and words[-1].isalpha() and not is_cjk(words[-1]):
+        words, over = words[:-1], True
+    groups = tuple((word,) for word in words)
+    return Match(groups, whole_names(key, text), prefix="never" if over else "always", named=True)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from server.rules.search_text import is_cjk
 from server.search.engine import Groups, Match
-from sql.search import CONFIGS
+from sql.search import CONFIGS, Named
 
 # The shortest beginning of a word that others are found by; one letter begins a tenth of all words.
 SHORTEST_BEGINNING = 2
@@ -24,13 +24,17 @@ def whole(match: Match) -> str:
     return " | ".join(map(quoted, match.whole))
 
 
-def names(match: Match) -> str:
-    """Whoever has all groups in its names, or one of the whole names."""
+def names(match: Match, *, begun: bool = False) -> str:
+    """Whoever has all groups in its names, the last one maybe only `begun`, or one of the whole names."""
     last = len(match.groups) - 1
-    groups = [
-        _any_of(group, prefix=match.prefix and place == last) for place, group in enumerate(match.groups) if group
-    ]
+    groups = [_any_of(group, prefix=begun and place == last) for place, group in enumerate(match.groups) if group]
     return " | ".join(part for part in (_all_of(groups, fewer=match.fewer), whole(match)) if part)
+
+
+def named(match: Match) -> Named:
+    """What is looked for in names."""
+    begun = names(match, begun=match.prefix != "never")
+    return Named(whole(match), names(match) if match.prefix == "unless_whole" else begun, begun)
 
 
 def words(match: Match) -> str:

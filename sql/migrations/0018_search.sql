@@ -71,24 +71,45 @@ create table search_state (
 );
 insert into search_state default values;
 
--- The slots that match, four bytes each: by a whole name, by words of names, by words anywhere. The last are met also by
--- the stems of `plain` in one of the configurations. The planner must not read the whole table for common words: it knows
--- nothing of the price of rows that are kept apart.
-create function search_match(
-    whole text, named text, anywhere text, plain text, configs text[],
-    out by_whole bytea, out by_name bytea, out by_word bytea
-) language plpgsql stable set enable_seqscan = off set jit = off as $$
+-- The two functions below return slots, four bytes each. In them the planner must not read the whole table for common
+-- words: it knows nothing of the price of rows that are kept apart. Nor has a plan to be made anew each time: there is
+-- only one good one.
+
+-- The first of several readings by which a name is found, and what that finds: by a whole name, by words of names. The
+-- beginning of a longer word (`begun`) is looked for only where nothing is named just so: it costs more than all the rest.
+-- `reading` is null where none finds anything.
+create function search_named(
+    whole text[], named text[], begun text[], out reading integer, out by_whole bytea, out by_name bytea
+) language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+begin
+    for place in 1 .. cardinality(named) loop
+        by_whole := '';
+        if whole[place] <> '' then
+            select coalesce(string_agg(int4send(slot), ''), '') into by_whole
+            from search_documents where names @@ whole[place]::tsquery;
+        end if;
+        select coalesce(string_agg(int4send(slot), ''), '') into by_name
+        from search_documents
+        where names @@ (case when by_whole <> '' then named[place] else begun[place] end)::tsquery;
+        if by_name <> '' then
+            reading := place;
+            exit;
+        end if;
+    end loop;
+end
+$$;
+
+-- What has these words anywhere, or the stems of `plain` in one of the configurations.
+create function search_anywhere(anywhere text, plain text, configs text[]) returns bytea
+language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
     -- The same stems come from several configurations, and each alternative costs a look into the index.
     known tsquery[] := array[anywhere::tsquery];
     stems tsquery;
     alternatives tsquery := '';
     config text;
+    found bytea;
 begin
-    select coalesce(string_agg(int4send(slot), ''), '') into by_whole
-    from search_documents where names @@ whole::tsquery;
-    select coalesce(string_agg(int4send(slot), ''), '') into by_name
-    from search_documents where names @@ named::tsquery;
     foreach config in array configs loop
         stems := plainto_tsquery(config::regconfig, plain);
         if not stems = any (known) then
@@ -98,7 +119,8 @@ begin
     foreach stems in array known loop
         alternatives := alternatives || stems;
     end loop;
-    select coalesce(string_agg(int4send(slot), ''), '') into by_word
+    select coalesce(string_agg(int4send(slot), ''), '') into found
     from search_documents where words @@ alternatives;
+    return found;
 end
 $$;
