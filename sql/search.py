@@ -115,11 +115,18 @@ async def match(
     """What matches the first of these readings by which a name is found; and what the tsquery `words` finds anywhere,
     or `stemmed`, which is plain text for the synopsis."""
     texts = [list(column) for column in zip(*readings, strict=True)]
-    row = await QUERIES.match.fetchrow(conn, *texts, words, stemmed, list(configs))
+    row = await QUERIES.match.fetchrow(conn, *texts, words, stemmed, list(configs), None)
     assert row is not None
     place = row["reading"]
     found = (slots_of(row[column] or b"") for column in ("by_whole", "by_name", "by_word"))
     return Slots(None if place is None else place - 1, *found)
+
+
+async def match_some(conn: Connection, reading: Named, most: int) -> tuple[array[int], array[int]]:
+    """What matches by a whole name; and what matches a reading, but not more than so many, any of them."""
+    row = await QUERIES.match.fetchrow(conn, *([text] for text in reading), "", "", [], most)
+    assert row is not None
+    return slots_of(row["by_whole"] or b""), slots_of(row["by_name"] or b"")
 
 
 async def names_of(conn: Connection, slots: Iterable[int]) -> dict[int, list[str]]:

@@ -48,10 +48,10 @@ where m.average_rating > 0 and m.rating_count > 0;
 -- name: match
 -- The first of these readings by which a name is found (its place, from 1 on), and what it finds; and what is found
 -- anywhere by words, of which there may be none. See the functions. Everything is the text of tsqueries but `$5`, plain
--- text for the configurations in `$6`.
+-- text for the configurations in `$6`, and `$7`, the most that names are to find.
 select named.reading, named.by_whole, named.by_name,
        case when $4::text <> '' then search_anywhere($4, $5::text, $6::text[]) else '' end as by_word
-from search_named($1::text[], $2::text[], $3::text[]) named;
+from search_named($1::text[], $2::text[], $3::text[], $7::integer) named;
 
 -- name: keys
 -- The names of these documents, normalised.

@@ -112,9 +112,12 @@ async def search_site(server: Server, data_dir: Path, **environment: str) -> Asy
 
 
 @asynccontextmanager
-async def small_engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
-    """The engine on the small catalogue, which becomes less popular from release to release."""
-    await load(conn, *CATALOGUE)
+async def small_engine(conn: Any, dsn: str, *more: dict[str, Any]) -> AsyncIterator[PostgresqlEngine]:
+    """The engine on the small catalogue and `more`, which becomes less popular from release to release; what has the
+    tag `hidden` is a draft."""
+    await load(conn, *CATALOGUE, *more)
+    hidden = await conn.fetch("select id from tags where name = 'hidden'")
+    await conn.execute("update releases set is_published = false where tag_ids && $1", [row["id"] for row in hidden])
     await conn.execute("update popularity_metrics set popularity_score = 1000 - release_id")
     database, index = Database(dsn), SearchIndex()
     await database.open()

@@ -69,6 +69,30 @@ async def test_each_way_to_read_a_query_is_taken_when_it_is_needed(
     assert (await titles(conn, found))[:1] == ([first] if first else [])
 
 
+async def test_the_beginning_of_longer_words_is_found_where_nothing_is_named_just_so(conn: Any, dsn: str) -> None:
+    async with small_engine(conn, dsn, release(11, "Star"), release(12, "Starlight")) as engine:
+        assert await titles(conn, await engine.find(wanted("star"))) == ["Star"]
+        assert await titles(conn, await engine.find(wanted("sta"))) == ["Star", "Starlight"]
+        assert (await engine.find(wanted("sta "))).outcome != "found"
+
+
+@pytest.mark.parametrize(("text", "outcome"), [("star", "found"), ("ыефк", "layout")])
+async def test_a_name_that_nobody_may_see_changes_nothing(conn: Any, dsn: str, text: str, outcome: str) -> None:
+    hidden = release(11, "Star", tags=["hidden"])
+    async with small_engine(conn, dsn, hidden, release(12, "Starlight"), release(13, "Harbour")) as engine:
+        found = await engine.find(wanted(text))
+        assert (found.outcome, await titles(conn, found)) == (outcome, ["Starlight"])
+
+
+async def test_a_reading_that_only_fits_what_is_hidden_is_passed_over(conn: Any, dsn: str) -> None:
+    hidden = release(11, "Harbour", tags=["hidden"])
+    async with small_engine(conn, dsn, hidden) as engine, engine._database.connection() as own:
+        finder = PostgresqlFinder(own, engine.index, engine.memory)
+        readings = [Match(((word,),), named=True) for word in ("nothing", "harbour", "monster", "naruto")]
+        assert await finder.first(readings) == readings[2]
+        assert await finder.first(readings[:2]) is None
+
+
 async def test_a_correction_does_not_depend_on_filters(engine: PostgresqlEngine) -> None:
     found = await engine.find(wanted("naruto", filters=Filters(types=Choice(("movie",)))))
     assert (found.outcome, found.corrected, found.count) == ("found", None, 0)

@@ -52,6 +52,8 @@ async def test_a_suggestion_shows_the_name_that_goes_with_what_was_typed(site: R
     [
         ("naruto", ["Naruto", "Naruto Shippuden"]),
         ("naruto s", ["Naruto Shippuden"]),
+        # A single letter says which of those with the other words fit, unless none does.
+        ("attack on z", ["Attack on Titan", "Attack on Titan Season 2"]),
         ("attack", ["Attack on Titan", "Attack on Titan Season 2"]),
         # Names that begin so come first, then names with a word that begins so.
         ("т", ["Your Name", "Attack on Titan", "Attack on Titan Season 2"]),

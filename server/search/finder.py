@@ -67,6 +67,11 @@ class PostgresqlFinder:
         self._memory.keep(match, hits, began)
         return hits
 
+    async def some(self, match: Match, most: int) -> tuple[Sequence[int], int]:
+        """Slots of what has one of the whole names; and the set of what fits by its names, not more than so many of it."""
+        whole, named = await sql.match_some(self._conn, tsqueries.named(match), most)
+        return whole, self._index.bitmap(named) | self._index.bitmap(whole)
+
     async def fits(self, match: Match) -> bool:
         """Whether anything at all fits."""
         if match.named and (known := self._memory.get(replace(match, named=False), Hits)) is not None:

@@ -17,8 +17,9 @@ from server.search.ladder import MOST_WORDS, whole_names
 
 # Shorter texts are looked for among the most popular alone, and are not corrected.
 SHORT = 2
-# How many of those that fit are looked at one by one.
-LOOKED_AT = 40
+# How many of those that fit are looked at one by one. Of what very many names hold, the popular ones are in memory:
+# beside these, any few hundred others will do.
+LOOKED_AT, ENOUGH = 30, 300
 
 Place = tuple[int, int, int, str]
 
@@ -55,9 +56,9 @@ class Suggestions:
     async def _matching(self, finder: PostgresqlFinder, key: str, text: str, *, complete: bool) -> list[Place]:
         """Those that are named just so, and if `complete` those with words that begin so."""
         index = self._index
-        hits = await finder.hits(typing(key, text, complete=complete))
-        slots = index.popular(hits.named & index.visible, LOOKED_AT)
-        slots += [slot for slot in hits.whole if slot not in slots and index.visible >> slot & 1]
+        whole, named = await finder.some(typing(key, text, complete=complete), ENOUGH)
+        slots = index.popular(named & index.visible, LOOKED_AT)
+        slots += [slot for slot in whole if slot not in slots and index.visible >> slot & 1]
         found = []
         for slot, keys in (await finder.documents.of(slots)).items():
             fitness, name = popular.fit(key, keys)

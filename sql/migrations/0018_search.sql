@@ -77,9 +77,9 @@ insert into search_state default values;
 
 -- The first of several readings by which a name is found, and what that finds: by a whole name, by words of names. The
 -- beginning of a longer word (`begun`) is looked for only where nothing is named just so: it costs more than all the rest.
--- `reading` is null where none finds anything.
+-- `reading` is null where none finds anything. At most `most` are found by name, any of them; null: all.
 create function search_named(
-    whole text[], named text[], begun text[], out reading integer, out by_whole bytea, out by_name bytea
+    whole text[], named text[], begun text[], most integer, out reading integer, out by_whole bytea, out by_name bytea
 ) language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
 begin
     for place in 1 .. cardinality(named) loop
@@ -89,8 +89,11 @@ begin
             from search_documents where names @@ whole[place]::tsquery;
         end if;
         select coalesce(string_agg(int4send(slot), ''), '') into by_name
-        from search_documents
-        where names @@ (case when by_whole <> '' then named[place] else begun[place] end)::tsquery;
+        from (
+            select slot from search_documents
+            where names @@ (case when by_whole <> '' then named[place] else begun[place] end)::tsquery
+            limit most
+        ) found;
         if by_name <> '' then
             reading := place;
             exit;
