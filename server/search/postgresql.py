@@ -22,7 +22,7 @@ from sql.query import Connection
 T = TypeVar("T")
 # How long a search waits for the index after a start.
 PATIENCE = 3.0
-MEMORY = 2 * 2**20
+MEMORY = 2**20
 # What is looked for in names without an index, while documents are missing.
 MOST_PLAIN = 1_000
 # Such a search reads all names: so many at a time.
