@@ -190,14 +190,23 @@ on conflict (source, external_id) do update set is_number = excluded.is_number
     where stored.release_id = excluded.release_id and stored.is_number <> excluded.is_number
 returning release_id as id
 
--- The score keeps what views added to it; only the imported share is exchanged.
+-- The score keeps what views added to it; only the imported share is exchanged. Rows are taken in the order of their ids, so
+-- that no import waits in a ring with what counts ratings and views.
 -- name: update_popularity
+with taken as (
+    select m.release_id, s.popularity
+    from import_releases s
+    join popularity_metrics m on m.release_id = s.release_id
+    where s.said & 16384 <> 0 and m.imported_popularity <> s.popularity
+    order by m.release_id
+    for no key update of m
+)
 update popularity_metrics m set
-    imported_popularity = s.popularity,
+    imported_popularity = t.popularity,
     popularity_score = m.popularity_score - m.imported_popularity / (m.imported_popularity + 1e6)::float8
-                     + s.popularity / (s.popularity + 1e6)::float8
-from import_releases s
-where m.release_id = s.release_id and s.said & 16384 <> 0 and m.imported_popularity <> s.popularity
+                     + t.popularity / (t.popularity + 1e6)::float8
+from taken t
+where m.release_id = t.release_id
 returning m.release_id as id
 
 -- name: forget_slugs

@@ -4,9 +4,9 @@ update recommending_state set catalogue_changes = catalogue_changes + $1;
 
 -- name: mark_stale
 -- What was worked out from these releases ($1): their own rows, those of their neighbours, and of their franchises.
-update release_neighbours n set stale = true
-where not n.stale and n.release_id in (
-    select unnest($1::bigint[])
+-- They are taken in the order of their ids, as everywhere. What has changed itself is as if it were new: without a time.
+with concerned as materialized (
+    select unnest($1::bigint[]) as id
     union
     select unnest(near.neighbours) from release_neighbours near where near.release_id = any ($1)
     union
@@ -14,11 +14,27 @@ where not n.stale and n.release_id in (
     from releases r
     join releases part on part.franchise_id = r.franchise_id and part.visible
     where r.id = any ($1)
-);
+), taken as (
+    select n.release_id
+    from concerned c
+    join release_neighbours n on n.release_id = c.id
+        and (not n.stale or n.computed_at > '-infinity' and n.release_id = any ($1))
+    order by n.release_id
+    for no key update of n
+)
+update release_neighbours n set
+    stale = true, computed_at = case when n.release_id = any ($1) then '-infinity' else n.computed_at end
+from taken t
+where n.release_id = t.release_id;
 
 -- name: mark_own_stale
 -- Of so many releases at once only their own rows.
-update release_neighbours set stale = true where release_id = any ($1::bigint[]) and not stale;
+with taken as (
+    select release_id from release_neighbours
+    where release_id = any ($1::bigint[]) and (not stale or computed_at > '-infinity')
+    order by release_id for no key update
+)
+update release_neighbours n set stale = true, computed_at = '-infinity' from taken t where n.release_id = t.release_id;
 
 -- name: look
 -- What there is to do: whether words were never counted or the catalogue has changed since, how much libraries have

@@ -27,6 +27,8 @@ with counted as (
         select array[coalesce(c.views, 0) - coalesce(w.views, 0), coalesce(c.viewers, 0)]::bigint[] as expected
     ) e
     where m.release_id = any ($1::bigint[]) and array[m.total_views, m.unique_viewers] <> e.expected
+    order by m.release_id
+    for no key update of m
 ), mended as (
     update popularity_metrics m set total_views = d.expected[1], unique_viewers = d.expected[2]
     from differing d

@@ -64,17 +64,23 @@ async def run_pass(conn: Connection, now: datetime) -> list[Trend] | None:
     await QUERIES.wait_for_rollup.execute(conn, timeout=PATIENCE)
     positions = {row["period"]: row["left_before"] for row in await QUERIES.positions.fetch(conn)}
     hours = [row["hour"] for row in await QUERIES.take_touched_hours.fetch(conn)]
-    days = sorted({hour.date() for hour in hours})
-    changed = await QUERIES.take_gains.fetchval(conn, hours, days, timeout=PATIENCE) if hours else []
+    viewed, *gains = await _take_gains(conn, hours) if hours else ([], [], [])
     for period in PERIODS:
         await _move_window(conn, period, positions.get(period), left_before(now, period))
     trends = [await _read_top(conn, period, now) for period in PERIODS]
     month = trends[PERIODS.index("month")]
     ranked = [release_id for release_id, score in zip(month.release_ids, month.scores, strict=True) if score > 0]
-    await QUERIES.refresh_scores.execute(
-        conn, changed, ranked, float(PERIOD_HOURS["month"]), hour_of(now), SLICE, timeout=PATIENCE
+    await QUERIES.write_numbers.execute(
+        conn, viewed, ranked, float(PERIOD_HOURS["month"]), hour_of(now), SLICE, *gains, timeout=PATIENCE
     )
     return trends
+
+
+async def _take_gains(conn: Connection, hours: Sequence[datetime]) -> tuple[list[int], list[int], list[int]]:
+    """Releases, and how many views and viewers each of them gained in these hours."""
+    days = sorted({hour.date() for hour in hours})
+    (row,) = await QUERIES.take_gains.fetch(conn, hours, days, timeout=PATIENCE)
+    return row["release_ids"], row["views"], row["viewers"]
 
 
 def hour_of(moment: datetime) -> float:

@@ -21,8 +21,8 @@ delete from trend_touched returning hour;
 select period, left_before from trend_positions;
 
 -- name: take_gains
--- Views that entered since the last pass: into the windows that still hold their hour, and into the totals. $1 are the
--- touched hours, $2 their days; spelled out, so that the planner sees how few of a year they are.
+-- Views that entered since the last pass: into the windows that still hold their hour; and by release what its totals gain
+-- by them. $1 are the touched hours, $2 their days; spelled out, so that the planner sees how few of a year they are.
 with changed as materialized (
     select hour, release_id, views - trended as gain
     from view_hours
@@ -47,21 +47,18 @@ with changed as materialized (
     update view_days d set trended_viewers = d.trended_viewers + v.gain
     from viewers v
     where d.episode_id = 0 and d.day = v.day and d.release_id = v.release_id and d.day = any ($2::date[])
-), totals as (
-    update popularity_metrics m set
-        total_views = m.total_views + g.views, unique_viewers = m.unique_viewers + g.viewers
+), gained as (
+    select release_id, sum(views)::bigint as views, sum(viewers)::bigint as viewers
     from (
-        select release_id, sum(views)::bigint as views, sum(viewers)::bigint as viewers
-        from (
-            select release_id, gain as views, 0 as viewers from changed
-            union all
-            select release_id, 0, gain from viewers
-        ) both_gains
-        group by release_id
-    ) g
-    where m.release_id = g.release_id
+        select release_id, gain as views, 0 as viewers from changed
+        union all
+        select release_id, 0, gain from viewers
+    ) both_gains
+    group by release_id
 )
-select coalesce(array_agg(distinct release_id), '{}') from changed;
+select coalesce(array_agg(release_id), '{}') as release_ids, coalesce(array_agg(views), '{}') as views,
+       coalesce(array_agg(viewers), '{}') as viewers
+from gained;
 
 -- name: let_go
 -- Hours that left the window of a period since the last pass.
@@ -124,39 +121,54 @@ insert into trending_lists (period, computed_at, release_ids, scores) values ($1
 on conflict (period) do update set
     computed_at = excluded.computed_at, release_ids = excluded.release_ids, scores = excluded.scores;
 
--- name: refresh_scores
--- The stored score of releases that gained views, of the top, of those that dropped out of it, and of a slice of
--- neighbours each pass, so that the score of a release nobody views any more decays too, within a day.
+-- name: write_numbers
+-- The totals of releases that gained views ($1, with how many views $6 and viewers $7), and the stored score of these, of
+-- the top, of those that dropped out of it, and of a slice of neighbours each pass, so that the score of a release nobody
+-- views any more decays too, within a day. In one statement, which takes the rows in the order of their ids: what counts
+-- ratings and what imports does so too, and never waits for a pass in a ring.
 with slice as (
     select m.release_id from popularity_metrics m
     where m.release_id > (select last_release_id from trend_refresh)
     order by m.release_id
     limit $5
+), gained as (
+    select release_id, views, viewers
+    from unnest($1::bigint[], $6::bigint[], $7::bigint[]) as g (release_id, views, viewers)
 ), wanted as (
     select release_id from slice
-    union select unnest($1::bigint[])
+    union select release_id from gained
     union select unnest($2::bigint[])
     union select release_id from popularity_metrics where rank is not null
 ), ranked as (
     select release_id, position::integer as rank from unnest($2::bigint[]) with ordinality as r (release_id, position)
-), fresh as (
-    select m.release_id,
-           greatest(0, coalesce((w.views * ($3::double precision - $4::double precision) + w.view_hours_sum) / $3::double precision, 0))
-               + m.imported_popularity / (m.imported_popularity + 1e6::double precision) as score,
-           ranked.rank
+), taken as (
+    select m.release_id, f.score, ranked.rank, coalesce(g.views, 0) as views, coalesce(g.viewers, 0) as viewers
     from wanted
     join popularity_metrics m on m.release_id = wanted.release_id
     left join ranked on ranked.release_id = m.release_id
-    left join trend_windows w on w.period = 'month' and w.release_id = wanted.release_id
+    left join gained g on g.release_id = m.release_id
+    left join lateral (
+        -- There is at most one; the planner is to know it.
+        select views, view_hours_sum from trend_windows where period = 'month' and release_id = m.release_id limit 1
+    ) w on true
+    cross join lateral (
+        select greatest(0, coalesce((w.views * ($3::double precision - $4::double precision) + w.view_hours_sum) / $3::double precision, 0))
+                   + m.imported_popularity / (m.imported_popularity + 1e6::double precision) as score
+    ) f
+    -- A score that moved by less than half a percent is not worth a write.
+    where m.rank is distinct from ranked.rank or abs(m.popularity_score - f.score) > 0.005 * greatest(f.score, 0.001)
+        or g.views <> 0 or g.viewers <> 0
+    order by m.release_id
+    for no key update of m
 ), moved as (
     update trend_refresh set last_release_id = coalesce(
         (select max(release_id) from slice having count(*) = $5), 0)
 )
-update popularity_metrics m set popularity_score = f.score, rank = f.rank
-from fresh f
-where m.release_id = f.release_id
-  -- A score that moved by less than half a percent is not worth a write.
-  and (m.rank is distinct from f.rank or abs(m.popularity_score - f.score) > 0.005 * greatest(f.score, 0.001));
+update popularity_metrics m set
+    total_views = m.total_views + t.views, unique_viewers = m.unique_viewers + t.viewers,
+    popularity_score = t.score, rank = t.rank
+from taken t
+where m.release_id = t.release_id;
 
 -- name: stored_lists
 select period, computed_at, release_ids, scores from trending_lists;
