@@ -18,6 +18,7 @@ from server.lists.rows import ListRow
 from server.settings import load
 from sql import user_stats
 from tests import catalogue_seed
+from tests.elastic_server import until
 from tests.http_fixture import ON_18
 from tests.people import Person, make_user, person
 from tests.running import Running, running
@@ -249,3 +250,28 @@ async def test_the_command_loads_the_export_of_one_person_by_their_name(
     assert [tuple(row) for row in found] == [(user_id, 2, 3, 3)]
     assert await run("nobody-of-that-name") == 1
     assert "nobody is called" in capsys.readouterr().err
+
+
+@ON_18
+async def test_a_running_server_hears_that_the_command_changed_a_library(
+    site: Running, dsn: str, tmp_path: Path
+) -> None:
+    who = await person(site)
+
+    async def recommended() -> set[int]:
+        async with site.client.get("/api/v1/recommendations?limit=100", headers=who.headers) as answer:
+            assert answer.status == 200
+            return {one["release"]["id"] for one in (await answer.json())["results"]}
+
+    # Kept in memory for an hour from here on.
+    known = min(await recommended())
+    path = tmp_path / "list.csv"
+    path.write_bytes(csv_of(f"{known // 3},9,2,0"))
+    settings = load({"DATABASE_URL": dsn, "DATA_DIR": str(tmp_path)})
+    arguments = argparse.Namespace(format="ratings", path=path, user=who.username, prefix="list-")
+    assert await import_list.run(settings, arguments) == 0
+
+    async def told() -> bool:
+        return known not in await recommended()
+
+    await until(told)

@@ -14,9 +14,11 @@ from server.importing.reading import BrokenFileError
 from server.lists.formats import FORMATS, read_list
 from server.lists.importing import ListSummary, chunks, import_chunk
 from server.lists.rows import ListRow
+from server.rules import cache_tags
 from server.rules.accounts import clean_username, username_fault, username_key
 from server.settings import Settings
-from sql import list_imports
+from sql import list_imports, rumours
+from sql.library_write import CHANGED
 from sql.query import Connection
 
 BROKEN = 1
@@ -100,3 +102,7 @@ class Loading:
     async def _transaction(self) -> AsyncIterator[Connection]:
         async with self._conn.transaction():
             yield self._conn
+            if changed := CHANGED.get():
+                CHANGED.set(frozenset())
+                # Running servers hear of it once this is committed: what they recommend to these people is stale.
+                await rumours.tell(self._conn, map(cache_tags.personal, changed))
