@@ -11,9 +11,11 @@ from typing import Any
 from actors.base import Actor
 from server.database import Database
 from server.errors import Unavailable
+from server.events import SearchInStep
 from server.search import popular
 from server.search.index import Order, SearchIndex
 from sql import search as sql
+from sql import search_documents
 from sql.search import Row
 
 log = logging.getLogger("yojohan.search")
@@ -35,10 +37,13 @@ class SearchIndexKeeper(Actor[Any]):
     interval = 1.0
     first_tick = 0.01
 
-    def __init__(self, database: Database, index: SearchIndex, moved: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, index: SearchIndex, moved: Callable[[], None], in_step: SearchInStep | None = None
+    ) -> None:
         self._database = database
         self._index = index
         self._moved = moved
+        self._in_step = in_step or SearchInStep()
         # The transaction below which everything is known, and the last slot of it.
         self._place = (0, -1)
         self._reordered = self._rated = float("-inf")
@@ -106,10 +111,12 @@ class SearchIndexKeeper(Actor[Any]):
 
     async def _take(self) -> int:
         """The next slice of changes; how many there were."""
-        index = self._index
+        index, asked = self._index, monotonic()
         async with self._database.connection() as conn:
             rows, place = await sql.documents_changed(conn, self._place, SLICE)
             names = await self._names_of(conn, rows)
+            # What a long transaction holds back is committed, and cannot be taken yet.
+            behind = len(rows) == SLICE or await search_documents.any_behind(conn, place)
             if not rows and not index.complete and (await sql.places(conn)).complete:
                 index.complete = True
                 # Documents that came since the last look have no place in the order yet.
@@ -120,6 +127,8 @@ class SearchIndexKeeper(Actor[Any]):
         index.names.put(names)
         # Not before: what goes wrong on the way is asked for again.
         self._place = place
+        if not behind:
+            self._in_step.at = asked
         return len(rows)
 
     async def _names_of(self, conn: Any, rows: Sequence[Row]) -> dict[int, list[str]]:

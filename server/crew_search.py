@@ -13,7 +13,7 @@ from actors.search_misses import SearchMisses
 from actors.system import ActorSystem
 from server import keys, metrics_sources
 from server.bodies.search import SEARCHES
-from server.events import SearchBuilding
+from server.events import SearchBuilding, SearchInStep
 from server.metrics_search import of_search
 from server.search.engine import Engine
 from server.search.index import SearchIndex
@@ -30,15 +30,15 @@ def add_search(app: web.Application, settings: Settings, system: ActorSystem) ->
     app[keys.SEARCH_MISSES] = misses = Misses()
     system.add(partial(SearchBuilder, database, building, anew=settings.search_reindex_on_start))
     system.add(partial(SearchMisses, database, misses.take, misses.keep))
-    index, cache = SearchIndex(), app[keys.CACHE]
+    index, in_step, cache = SearchIndex(), SearchInStep(), app[keys.CACHE]
     own = PostgresqlEngine(database, index)
 
     def moved() -> None:
         cache.drop((SEARCHES,))
 
     app[keys.SEARCH] = search = Search(own, index, misses, _preferred(app, settings, system, own, moved))
-    system.add(partial(SearchIndexKeeper, database, index, moved))
-    app[keys.METRICS].add(of_search(search, misses))
+    system.add(partial(SearchIndexKeeper, database, index, moved, in_step))
+    app[keys.METRICS].add(of_search(search, misses, in_step))
     app[keys.METRICS].add(metrics_sources.of_search_building(building))
 
 

@@ -175,6 +175,13 @@ class SearchBuilding:
 
 
 @dataclass(slots=True)
+class SearchInStep:
+    """When (`monotonic`) the search index here last held all that was committed; at first, when the server started."""
+
+    at: float = field(default_factory=monotonic)
+
+
+@dataclass(slots=True)
 class Recommending:
     """What is recommended, by kind, since the start, and how the worker process gets on that works out neighbours.
 

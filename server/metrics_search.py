@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from server.events import SearchInStep
 from server.metrics import Source, counters, histogram
 from server.search.misses import Misses
 from server.search.searching import Search
 
 
-def of_search(search: Search, misses: Misses) -> Source:
+def of_search(search: Search, misses: Misses, in_step: SearchInStep) -> Source:
     """What became of searches, and what the index holds."""
 
     def collect() -> Iterator[Metric]:
@@ -27,6 +29,10 @@ def of_search(search: Search, misses: Misses) -> Source:
         yield CounterMetricFamily("yojohan_search_misses", "Searches in vain that were counted.", misses.noted)
         yield GaugeMetricFamily("yojohan_search_documents", "Visible documents in the index.", search.index.documents)
         yield GaugeMetricFamily("yojohan_search_index_bytes", "What the index takes.", search.index.weight)
+        yield GaugeMetricFamily(
+            "yojohan_search_index_lag_seconds", "Time since the index held all that was committed.",
+            monotonic() - in_step.at,
+        )  # fmt: skip
         complete = search.index.loaded.is_set() and search.index.complete
         yield GaugeMetricFamily("yojohan_search_complete", "Whether every release has a document.", float(complete))
 

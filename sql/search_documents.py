@@ -76,6 +76,11 @@ async def write(conn: Connection, rows: Sequence[Row], rules: int, *, changed: b
     return int(await QUERIES.write.fetchval(conn, *columns, rules, changed))
 
 
+async def any_behind(conn: Connection, place: tuple[int, int]) -> bool:
+    """Whether any document was changed behind this place, committed but perhaps not to be read in order yet."""
+    return bool(await QUERIES.any_behind.fetchval(conn, *place))
+
+
 async def stir(conn: Connection, release_ids: Sequence[int]) -> None:
     """What filters read of these releases changed (whether they are shown, say), not their words."""
     await QUERIES.stir.execute(conn, release_ids)

@@ -84,6 +84,13 @@ update search_documents d set rating = m.rating, changed = pg_current_xact_id()
 from moved m
 where d.release_id = m.release_id;
 
+-- name: any_behind
+-- Whether any document was changed behind this place (transaction, slot), be it by one that others do not see past yet.
+select (
+    select slot from search_documents where (changed, slot) > ($1::bigint::text::xid8, $2::integer)
+    order by changed, slot limit 1
+) is not null;
+
 -- name: tidy
 -- What was written lately waits beside the indexes, and each search reads through it.
 select gin_clean_pending_list('search_documents_names') + gin_clean_pending_list('search_documents_words');

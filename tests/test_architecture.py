@@ -41,7 +41,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # Its state is what searches are filtered and counted by.
     "actors.search_index": (
-        "sql", "server.errors", "server.database", "server.search.index", "server.search.popular", "actors.base",
+        "sql", "server.errors", "server.events", "server.database", "server.search.index", "server.search.popular",
+        "actors.base",
     ),
     # It sends through a port.
     "actors.search_indexer": (
@@ -231,7 +232,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server.memory": ("server.adapters.cgroup", "server.metrics", "server.rules"),
     "server.metrics_pressure": ("prometheus_client", "server.http.connections", "server.metrics", "server.pressure"),
     "server.metrics_streams": ("prometheus_client", "server.metrics", "server.streams"),
-    "server.metrics_search": ("prometheus_client", "server.metrics", "server.search"),
+    "server.metrics_search": ("prometheus_client", "server.events", "server.metrics", "server.search"),
     "server.metrics_sources": (
         "prometheus_client", "actors.system", "server.cache", "server.database", "server.events", "server.logs",
         "server.meter", "server.metrics", "server.passwords",
