@@ -12,7 +12,10 @@ where r.id = $1 and r.visible;
 -- what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown either, nor anything
 -- of a franchise of which they dropped or ignore a part, hidden ones too. A neighbour that has nothing in common with $1 that could be said is left out. Bodies are those of the page ($5 behind $6).
 with seed as materialized (
-    select r.id, f.id as franchise_id, r.genre_ids, r.tag_ids
+    -- Words that were deleted are still in the row, and in no document.
+    select r.id, f.id as franchise_id,
+           array(select g.id from genres g where g.id = any (r.genre_ids) and g.deleted_at is null) as genre_ids,
+           array(select t.id from tags t where t.id = any (r.tag_ids) and t.deleted_at is null) as tag_ids
     from releases r
     left join franchises f on f.id = r.franchise_id and f.deleted_at is null
     where r.id = $1
@@ -80,21 +83,28 @@ select 'all', 0, total::integer from catalogue_totals where name = 'releases';
 
 -- name: candidates
 -- What may be like a release ($1): of its franchise ($2), with one of these genres ($3) or tags ($4), which are rare, and
--- the most popular. At most $5 of each; what carries several of the words comes before what carries one.
-with found as (
+-- the most popular. At most $5 of each; what carries several of the words comes before what carries one. What carries any is
+-- apart, so that it is found by its index whatever the limit may be.
+with tagged as materialized (
+    select id, tag_ids from releases where tag_ids && $4::bigint[] and visible and id <> $1
+), filed as materialized (
+    select id, genre_ids from releases where genre_ids && $3::bigint[] and visible and id <> $1
+), found as (
     (select id from releases where franchise_id = $2 and visible and id <> $1 order by year, id limit $5::integer)
     union
-    (select id from (select id, tag_ids from releases where tag_ids && $4::bigint[] and visible and id <> $1 limit $5 * 8) r
-     order by cardinality(array(select unnest(tag_ids) intersect select unnest($4::bigint[]))) desc, id limit $5)
+    (select id from (select id, tag_ids from tagged limit $5 * 8) r
+     order by (select count(*) from unnest(tag_ids) as word where word = any ($4)) desc, id limit $5)
     union
-    (select id from (select id, genre_ids from releases where genre_ids && $3::bigint[] and visible and id <> $1 limit $5 * 8) r
-     order by cardinality(array(select unnest(genre_ids) intersect select unnest($3::bigint[]))) desc, id limit $5)
+    (select id from (select id, genre_ids from filed limit $5 * 8) r
+     order by (select count(*) from unnest(genre_ids) as word where word = any ($3)) desc, id limit $5)
     union
     (select release_id from popularity_metrics order by popularity_score desc, release_id desc limit $5)
 )
 select r.id, r.franchise_id, r.genre_ids, r.tag_ids, coalesce(m.popularity_score, 0) as popularity
 from found
-join releases r on r.id = found.id and r.visible and r.id <> $1
+cross join lateral (
+    select id, franchise_id, genre_ids, tag_ids from releases where id = found.id and visible and id <> $1 limit 1
+) r
 left join popularity_metrics m on m.release_id = r.id;
 
 -- name: kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,20 +18,33 @@ GROWING = frozenset(
     {
         "account_tokens", "activity", "activity_topics", "api_tokens", "comments", "episodes", "external_ids",
         "helpful_votes", "idempotency_keys", "library_entries", "moderation_decisions", "operations",
-        "popularity_metrics", "progress", "refresh_tokens", "release_documents", "release_talk", "releases", "reports",
-        "reviews", "search_documents", "search_misses", "search_words", "sessions", "subscriptions",
-        "unmatched_entries", "user_presence", "user_revisions", "user_stats",
-        "users", "view_metrics", "view_viewers",
+        "popularity_metrics", "progress", "refresh_tokens", "release_audience", "release_documents",
+        "release_neighbours", "release_talk", "releases", "reports", "reviews", "search_documents", "search_misses",
+        "search_words", "sessions", "subscriptions", "unmatched_entries", "user_presence", "user_revisions",
+        "user_stats", "users", "view_metrics", "view_viewers",
     }
 )  # fmt: skip
-# Ends at the first row it finds; counts all there are, at most hourly.
-WHOLE = {"anybody_waits": {"unmatched_entries"}, "count_words": {"releases"}}
+# What stands above a statement.
+COMMENTS = re.compile(r"^\s*--.*$", re.MULTILINE)
+# End at the first row they find; count all there are, at most hourly; look at what is popular and what is rated, every
+# some minutes; belong to a worker that goes through everything, apart from the server.
+WHOLE = {
+    "anybody_waits": {"unmatched_entries"},
+    "places": {"releases"},
+    "count_words": {"releases"},
+    "by_popularity": {"search_documents", "popularity_metrics"},
+    "ratings": {"search_documents", "popularity_metrics"},
+    "due": {"release_neighbours"},
+    "forget_neighbours": {"release_neighbours", "releases"},
+    "forget_rows": {"release_audience"},
+}
 
 
 def statements(noun: str) -> Iterator[Query]:
     """Those of a noun that are planned at all."""
     for query in load(noun):
-        if query.text.lstrip("(").split(None, 1)[0].lower() in ("select", "insert", "update", "delete", "with"):
+        first = COMMENTS.sub("", query.text).lstrip("( \n").split(None, 1)[0]
+        if first.lower() in ("select", "insert", "update", "delete", "with"):
             yield query
 
 

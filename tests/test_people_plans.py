@@ -24,6 +24,14 @@ from tests.judging import DAILY, review, settle, words
 from tests.people_plans import GROWING, NOUNS, prepare_for, statements, tables_read_through
 
 pytestmark = SHARED
+# What recommendations are made from.
+STORED = """
+insert into release_neighbours (release_id, neighbours, scores)
+select id, array[id - 3, id + 3], array[0.5, 0.4] from releases;
+insert into release_audience (release_id, others, weights)
+select id, array[id - 3, id + 3], array[0.5, 0.4] from releases where id % 9 = 0;
+analyze release_neighbours, release_audience
+"""
 SCANNED = "select relname, seq_scan from pg_stat_xact_user_tables where seq_scan > 0"
 
 
@@ -33,6 +41,7 @@ async def conn(server: Server) -> AsyncIterator[Any]:
         connection = await connect(dsn, random_page_cost="1.1")
         await people_seed.fill(connection, 10_000, progress=30)
         await talk_seed.fill(connection)
+        await connection.execute(STORED)
         await prepare_for(connection)
         yield connection
         await connection.close()

@@ -1,4 +1,4 @@
-"""No statement that writes search documents, counts words or lists misses reads through a growing table."""
+"""No statement that searches, writes search documents, counts words or lists misses reads through a growing table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def conn(server: Server) -> AsyncIterator[Any]:
         await connection.close()
 
 
-@pytest.mark.parametrize("noun", ["search_documents", "search_words"])
+@pytest.mark.parametrize("noun", ["search", "search_documents", "search_words"])
 async def test_every_statement_finds_its_rows_by_an_index(conn: Any, noun: str) -> None:
     found = {query.name: await tables_read_through(conn, query) for query in statements(noun)}
     assert {name: tables for name, tables in found.items() if tables} == {}
