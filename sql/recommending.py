@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from server.rules.recommending import MOST_HISTORY, Facts, Kept
+from server.rules.recommending import MOST_HISTORY, MOST_NEIGHBOURS, Facts, Kept
 from sql.query import Connection, load
 
 QUERIES = load("recommending")
@@ -19,12 +19,13 @@ WHOLE = 1024
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """When audiences were last worked out, how much libraries had changed by then and by now, and the catalogue."""
+    """When audiences were last worked out, how much libraries had changed by then and by now, the catalogue; now."""
 
     audience_at: datetime | None
     library_seen: int
     library_changes: int
     catalogue_changes: int
+    moment: datetime
 
 
 class Subject(NamedTuple):
@@ -110,6 +111,22 @@ async def claim(conn: Connection, release_ids: Sequence[int]) -> list[Subject]:
     """These are about to be worked out anew, outside of a transaction: what they are about as of now."""
     await QUERIES.claim.execute(conn, list(release_ids))
     return [Subject(*row) for row in await QUERIES.wanted.fetch(conn, list(release_ids))]
+
+
+async def mark_beside(conn: Connection, found: Sequence[Weighed], began: datetime) -> None:
+    """Before these are stored, in a run that began then: what is new or has changed is news to those it is like, too.
+
+    They are due again where it belongs among theirs.
+    """
+    own = {one.id for one in found}
+    changed = {row["id"] for row in await QUERIES.changed.fetch(conn, list(own))}
+    beside = [
+        (other, one.id, score) for one in found if one.id in changed
+        for other, score in zip(one.others, one.weights, strict=True) if other not in own
+    ]  # fmt: skip
+    if beside:
+        ids, new, scores = zip(*beside, strict=True)
+        await QUERIES.mark_beside.execute(conn, ids, new, scores, MOST_NEIGHBOURS, began)
 
 
 async def store_neighbours(conn: Connection, found: Sequence[Weighed]) -> None:

@@ -3,16 +3,21 @@
 select pg_try_advisory_lock(hashtextextended('recommending', 0));
 
 -- name: state
--- When audiences were last worked out, how much libraries had changed by then and have by now, and the catalogue.
-select audience_at, library_seen, library_changes, catalogue_changes from recommending_state;
+-- When audiences were last worked out, how much libraries had changed by then and have by now, the catalogue, and now.
+select audience_at, library_seen, library_changes, catalogue_changes, clock_timestamp() as moment from recommending_state;
 
 -- name: note_audiences
 -- They have been worked out anew, from so many people ($1) and releases ($2), when libraries had changed $3 times.
 update recommending_state set audience_at = now(), audience_users = $1, audience_items = $2, library_seen = $3;
 
 -- name: mark_compared
--- Of these releases ($1) the audiences are new, so what they are like has to be worked out anew.
-update release_neighbours set stale = true where release_id = any ($1::bigint[]) and not stale;
+-- Of these releases ($1) the audiences are new, so what they are like has to be worked out anew. As all who write several of
+-- these rows it takes them in the order of their ids, so that nobody waits in a ring.
+with taken as (
+    select release_id from release_neighbours where release_id = any ($1::bigint[]) and not stale
+    order by release_id for no key update
+)
+update release_neighbours n set stale = true from taken t where n.release_id = t.release_id;
 
 -- name: finish
 -- A run has ended well that began when the catalogue had changed so many times.
@@ -62,14 +67,21 @@ limit $2;
 select r.id
 from releases r
 left join release_neighbours n on n.release_id = r.id
-where r.visible and r.id > $1 and (n.release_id is null or n.stale or n.computed_at = 'epoch')
+where r.visible and r.id > $1 and (n.release_id is null or n.stale or n.computed_at <= 'epoch')
 order by r.id
 limit $2;
 
 -- name: claim
 -- These are about to be worked out anew. Committed before anything is read of them: whoever marks one as stale from here
 -- on finds a row that is not. Without a time of its own it is due until it is stored.
-update release_neighbours set stale = false, computed_at = 'epoch' where release_id = any ($1::bigint[]) and stale;
+with taken as (
+    select release_id from release_neighbours where release_id = any ($1::bigint[]) and stale
+    order by release_id for no key update
+)
+update release_neighbours n set
+    stale = false, computed_at = least(n.computed_at, 'epoch')
+from taken t
+where n.release_id = t.release_id;
 
 -- name: wanted
 -- What these releases are about, as of now.
@@ -87,6 +99,28 @@ from unnest($1::bigint[], $2::integer[], $3::integer[]) as w (id, first, last)
 order by id
 on conflict (release_id) do update set
     neighbours = excluded.neighbours, scores = excluded.scores, shared = excluded.shared, computed_at = now();
+
+-- name: changed
+-- Those of these releases that are new, or have changed since their neighbours were worked out.
+select w.id from unnest($1::bigint[]) as w (id)
+where not exists (select from release_neighbours n where n.release_id = w.id and n.computed_at > '-infinity');
+
+-- name: mark_beside
+-- Releases ($1) that each have a new or changed one ($2) beside them which is so much ($3) like them that it belongs among their own
+-- neighbours, of which there are at most $4; but for those worked out since $5, when it was so already.
+with taken as (
+    select n.release_id
+    from release_neighbours n
+    where n.release_id = any ($1::bigint[]) and not n.stale and n.computed_at < $5 and exists (
+        select from unnest($1::bigint[], $2::bigint[], $3::real[]) as beside (id, fresh, score)
+        where beside.id = n.release_id and beside.fresh <> all (n.neighbours)
+            -- Not for what sums in another order differ by.
+            and (cardinality(n.scores) < $4 or n.scores[cardinality(n.scores)] < beside.score - 0.0001)
+    )
+    order by n.release_id
+    for no key update
+)
+update release_neighbours n set stale = true from taken t where n.release_id = t.release_id;
 
 -- name: store_rows
 -- Rows of the model, as above.

@@ -19,6 +19,8 @@ RECOMMENDING: Contract = {
         "claim": NOTHING,
         "wanted": "id franchise_id genre_ids tag_ids",
         "store_neighbours": NOTHING,
+        "changed": "id",
+        "mark_beside": NOTHING,
         "store_rows": NOTHING,
         "forget_rows": NOTHING,
         "forget_neighbours": NOTHING,

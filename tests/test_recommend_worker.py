@@ -16,6 +16,7 @@ from server.recommending import worker
 from server.recommending.worker import Done
 from server.rules import library
 from server.rules.recommending import INTERRUPTED, ROW_WIDTH
+from sql import neighbours as changes
 from sql import recommending
 from tests.seeding import seed_releases
 
@@ -108,6 +109,39 @@ async def test_what_nothing_has_happened_to_is_left_alone(conn: Any) -> None:
     after = await conn.fetch("select release_id, computed_at, xmin::text from release_neighbours order by 1")
     assert [one["release_id"] for one, other in zip(before, after, strict=True) if one != other] == [ids[3]]
     assert await conn.fetchval("select count(*) from release_neighbours where stale") == 0
+
+
+async def test_what_a_new_release_is_like_is_worked_out_anew(conn: Any) -> None:
+    ids = await seed_releases(conn, 40)
+    for release_id in ids:
+        await describe(conn, release_id, [1 if release_id == ids[0] else 2, 3])
+    await worker.run(conn)
+    (new,) = await seed_releases(conn, 1)
+    await describe(conn, new, [1, 3])
+    assert await worker.run(conn) == Done(neighbours=1)
+    # As much like the others as they are like one another, or less: only one has a place for it.
+    assert await conn.fetchval("select array_agg(release_id) from release_neighbours where stale") == [ids[0]]
+    assert await worker.run(conn) == Done(neighbours=1)
+    assert (await neighbours(conn))[ids[0]][0] == new
+    assert await worker.run(conn) == Done()
+
+
+async def test_what_a_changed_release_has_come_to_be_like_is_worked_out_anew(conn: Any) -> None:
+    ids = await seed_releases(conn, 80)
+    for place, release_id in enumerate(ids):
+        await describe(conn, release_id, [1, 3] if place < 2 else [2, 3] if place < 40 else [4])
+    await worker.run(conn)
+    moved = ids[-1]
+    await describe(conn, moved, [1, 3])
+    await changes.note_changes(conn, [moved])
+    # Itself, and those beside it until now.
+    await worker.run(conn)
+    stale = await conn.fetch("select release_id from release_neighbours where stale order by 1")
+    assert [row["release_id"] for row in stale] == ids[:2]
+    await worker.run(conn)
+    near = await neighbours(conn)
+    assert [moved in near[one] for one in ids[:3]] == [True, True, False]
+    assert await worker.run(conn) == Done()
 
 
 async def test_audiences_are_made_anew_when_they_are_old_or_libraries_have_changed(conn: Any) -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from server.keys import CACHE, RECOMMENDING
 from server.schemas.recommendations import SimilarPage
+from tests.catalogue_seed import rebuild
 from tests.conftest import Server
 from tests.http_fixture import SHARED, problem, queries_seen, shared_site
 from tests.people import person
@@ -152,6 +153,31 @@ async def test_without_stored_neighbours_genres_tags_and_franchise_decide(world:
     await world.near("Seed")
     world.site.app[CACHE].drop_all()
     assert world.titles(await world.get(f"/similar/{world.ids['Seed']}")) == world.titles(page)
+
+
+async def test_without_stored_neighbours_a_long_franchise_leaves_room_for_others(world: World) -> None:
+    await world.release("Seed", "drama", "sea", "Saga")
+    for part in range(1, 41):
+        await world.release(f"Part {part}", "drama", "sea", "Saga", 2000 + part)
+    await world.release("Other", "drama")
+    assert world.titles(await world.get(f"/similar/{world.ids['Seed']}")) == ["Part 1", "Other"]
+
+
+async def test_a_word_that_was_deleted_is_no_reason(world: World) -> None:
+    await world.release("Seed", "drama", "sea")
+    await world.release("Other", "drama")
+    await world.release("Another", "drama", "sea")
+    await world.near("Seed", ("Other", 0.9), ("Another", 0.5))
+    await world.conn.execute("update genres set deleted_at = now() where id = $1", world.words["genres/drama"])
+    for release_id in world.ids.values():
+        await rebuild(world.conn, release_id)
+    page = await world.get(f"/similar/{world.ids['Seed']}")
+    assert (world.titles(page), page["count"]) == (["Another"], 1)
+    assert [reason["code"] for reason in page["results"][0]["reasons"]] == ["shares_tags"]
+    # It is there again, and not in the documents yet.
+    await world.conn.execute("update genres set deleted_at = null where id = $1", world.words["genres/drama"])
+    world.site.app[CACHE].drop_all()
+    assert world.titles(await world.get(f"/similar/{world.ids['Seed']}")) == ["Another"]
 
 
 async def test_a_release_filed_under_nothing_has_nothing_like_it(world: World) -> None:

@@ -48,11 +48,13 @@ async def page(
     following, before = links_of(base, query, len(rows))
     document = orjson.loads(seed.document)
     users = dict(zip(near.ids, near.shared, strict=True))
-    results = [
+    told = [
         _result(document, row, near.scores[row.place - 1], users.get(row.id, 0), visitor=viewer is None)
         for row in rows
         if row.release
     ]
+    # Documents may follow the words of releases a little later.
+    results = [one for one in told if one["reasons"]]
     return orjson.dumps(
         {"type": "similar", "count": len(rows), "next": following, "previous": before, "results": results}
     )

@@ -11,14 +11,12 @@ import numpy as np
 from server.recommending.content import Likeness, named
 from server.recommending.interactions import Interactions, Places, strongest
 from server.recommending.knn import Audiences
-from server.rules.recommending import MOST_NEIGHBOURS
+from server.rules.recommending import MOST_NEIGHBOURS, MOST_OF_FRANCHISE
 
 # What differs by less than sums of the same weights in another order do is equally alike.
 DIGITS = 6
 # Looked at of each sort before the three are weighed together.
 CANDIDATES = 120
-# A franchise is shown once, whichever of its parts stand here.
-MOST_OF_FRANCHISE = 2
 # Fewer people than that are not counted aloud, and others by the step: one of them, or one more, might stand out.
 LEAST_SHARED, STEP = 10, 5
 

@@ -61,7 +61,7 @@ async def run(conn: Connection, stopped: Callable[[], bool] = lambda: False) -> 
     if wanted:
         if data is None:
             data = (await _read_libraries(conn)).commonest(MOST_COMPARED, LEAST_AUDIENCE)
-        await _neighbours(conn, data, wanted, done, stopped)
+        await _neighbours(conn, data, wanted, done, stopped, state.moment)
     if not done.whole:
         return done
     await recommending.forget(conn)
@@ -76,9 +76,9 @@ def _is_old(state: State, now: datetime) -> bool:
 
 
 async def _neighbours(
-    conn: Connection, data: Interactions, wanted: array[int], done: Done, stopped: Callable[[], bool]
+    conn: Connection, data: Interactions, wanted: array[int], done: Done, stopped: Callable[[], bool], began: datetime
 ) -> None:
-    """Those of what is due."""
+    """Those of what is due, in a run that began then."""
     likeness = await _read_catalogue(conn)
     blend = Blend(likeness, data)
     ids = _order(likeness, wanted)
@@ -88,6 +88,7 @@ async def _neighbours(
             return
         subjects = await recommending.claim(conn, ids[first:last].tolist())
         found = [Weighed(*blend.neighbours(Release(*subject))) for subject in subjects]
+        await recommending.mark_beside(conn, found, began)
         await recommending.store_neighbours(conn, found)
         done.neighbours += len(found)
 

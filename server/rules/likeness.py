@@ -6,7 +6,9 @@ more popular one comes first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from server.rules import recommending
@@ -45,7 +47,7 @@ def alike(
 ) -> list[tuple[int, float]]:
     """The candidates most like the seed and how much (above 0, to 1), the most alike first.
 
-    `unknown` is what a word weighs that is not among the weights.
+    `unknown` is what a word weighs that is not among the weights. Of a franchise only the best take part.
     """
     own = {word: weights.get(word, unknown) for word in seed.words}
     own_weight = sum(own.values())
@@ -58,4 +60,15 @@ def alike(
         if score > 0:
             found.append((round(score, 4), other.popularity, release_id))
     found.sort(reverse=True)
-    return [(release_id, score) for score, _, release_id in found[:most]]
+    return list(islice(_without_crowds(found, candidates), most))
+
+
+def _without_crowds(
+    found: Iterable[tuple[float, float, int]], filed: Mapping[int, Filed]
+) -> Iterator[tuple[int, float]]:
+    franchises: Counter[int | None] = Counter()
+    for score, _, release_id in found:
+        franchise = filed[release_id].franchise_id
+        franchises[franchise] += franchise is not None
+        if franchises[franchise] <= recommending.MOST_OF_FRANCHISE:
+            yield release_id, score

@@ -22,6 +22,8 @@ MOST_HISTORY = 300
 MOST_SAID, LEAST_WIDTH = 8_000, 8
 # Entries of a stored row of the model, and neighbours that are kept of a release.
 ROW_WIDTH, MOST_NEIGHBOURS = 64, 30
+# A franchise is shown once, whichever of its parts are neighbours: more of them would only take room.
+MOST_OF_FRANCHISE = 2
 # What being liked by the same people, and being of one franchise, add to having words in common.
 SAME_AUDIENCE, SAME_FRANCHISE = 0.7, 0.3
 # Neighbours speak up where the model knows nothing of a release, in its tone of voice.
