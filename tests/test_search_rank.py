@@ -33,6 +33,12 @@ def test_the_best_of_all_names_counts():
     assert fits("Naruto") == 0
 
 
+def test_of_a_part_of_the_query_the_longer_word_counts_more():
+    assert fits("naruto and x", "Naruto Gaiden") > fits("naruto and x", "Xenon and X")
+    assert fits("枪娘 fre", "枪娘") > fits("枪娘 fre", "free")
+    assert fits("one and", "Lone Band") == 0
+
+
 def test_seasons_said_in_another_way_are_exact():
     assert fits("Kaze S2", "Kaze 2nd Season") == 1
 

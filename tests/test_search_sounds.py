@@ -64,6 +64,11 @@ def test_what_cannot_be_sounded_has_no_key():
     assert sound_keys([]) == []
 
 
+@pytest.mark.parametrize("word", ["jjk", "hxh", "bnh", "спб"])
+def test_an_abbreviation_is_not_looked_for_by_sound(word):
+    assert skeletons(word) == []
+
+
 def test_many_words_are_heard_as_each_of_them_alone():
     many = ["shingeki", "matcha", "кёдзин", "мой", "きょじん", "ああ", "moy", "h", "進撃", "2"]
     assert heard(many) == {word: sound for one in many for word, sound in heard([one]).items()}

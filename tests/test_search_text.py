@@ -75,7 +75,8 @@ def test_what_grows_when_it_is_composed_stays_bounded():
         "Kaze 2nd Season", "Kaze Season 2", "Kaze S2", "Kaze: Season II", "KAZE II", "Kaze Second Season", "Kaze 2",
         "Kaze Ⅱ", "Kaze TV-2", "Kaze [TV-2]", "Kaze 2 сезон", "Kaze 2-й сезон", "Kaze: второй сезон", "Kaze. Сезон 2",
         "Kaze ТВ-2", "Kaze ТВ2", "Kaze 第2期", "Kaze 第二季", "Kaze 第2シリーズ", "Kaze 2期", "Kaze セカンドシーズン",
-        "Kaze 시즌 2", "Kaze 2기", "Kaze S02", "Kaze 2nd seas",
+        "Kaze 시즌 2", "Kaze 2기", "Kaze S02", "Kaze 2nd seas", "Kaze Season Two", "Kaze сезон два",
+        "Kaze 2nd Saeson", "Kaze Seson 2", "Kaze Sseason 2", "Kaze Seasom2", "Kaze 2 сизон", "Kaze сезонн 2",
     ],
 )  # fmt: skip
 def test_all_ways_to_say_the_second_season_are_one(season):
@@ -117,6 +118,10 @@ def test_a_part_is_told_from_a_season(title, expected):
         ("20th Century Boys", "20 century boys"),
         ("Lv999", "lv 999"),
         ("7 Seeds 2nd Season", "7 seeds 2"),
+        ("One Reason 2", "one reason 2"),
+        ("4 Seasons", "4 seasons"),
+        ("Two Parts", "two parts"),
+        ("One Piece", "one piece"),
         ("Mob Psycho 100 III", "mob psycho 100 3"),
     ],
 )

@@ -90,6 +90,13 @@ def test_a_word_with_one_error_is_found_by_few_probes(rng, alphabet, length):
     assert len(probes(typed, 1)) <= 8
 
 
+def test_three_letters_may_be_four_of_which_one_was_left_out():
+    for typed, word in (("zro", "zero"), ("unk", "dunk"), ("кас", "квас")):
+        assert suspected(typed) == within(typed, word) == 1
+        assert variants(word) & probes(typed, suspected(typed))
+    assert within("dnk", "dan") == suspected("na") == suspected("123") == 0
+
+
 def test_numbers_and_short_words_are_their_only_variant():
     assert [len(variants(word)) for word in ("abc", "2024", "進撃")] == [1, 1, 1]
     assert len(probes("abc", suspected("abc"))) == 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.rules.search_text import Signs, fold
+from server.rules.search_text import Signs, fold, is_cjk
 
 MOST_HIGHLIGHTS = 4
 MOST_RANGES = 20
@@ -16,6 +16,8 @@ LONGEST_TEXT, BEFORE = 160, 40
 INFLECTED_FROM, ENDING = 5, 2
 
 NO_SPACES, BEGINS, HOLDS, COVERS = 0.98, 0.7, 0.5, 0.45
+# The letters of an ordinary word.
+CJK_WEIGHT = 4
 # What lowering does not make plain, sign for sign.
 MARKED = re.compile("[^\\x00-\\x7fа-яё «»“”„’–—…\u3041-\u3096\u3400-\u9fff、。！？]")
 WORD_SIGN, NO_WORD = re.compile(r"\w"), re.compile(r"\W")
@@ -53,12 +55,22 @@ def exactness(query_key: str, query_words: Sequence[str], keys: Sequence[str]) -
 
 
 def _covered(query_words: Sequence[str], key: str) -> float:
-    count = length = 0
+    """How much of the query stands in the name, and how much of the name that is. Long words say more."""
+    within = f" {key}"
+    said = length = 0
     for word in query_words:
-        if word in key:
-            count += 1
+        # Of han and kana any two neighbours are a word, of other letters only what begins one.
+        if word in key if is_cjk(word) else f" {word}" in within:
+            said += _weight(word)
             length += len(word)
-    return COVERS * count / len(query_words) * (0.5 + 0.5 * min(1.0, length / len(key))) if count else 0.0
+    if not said:
+        return 0.0
+    return COVERS * said / sum(map(_weight, query_words)) * (0.5 + 0.5 * min(1.0, length / len(key)))
+
+
+def _weight(word: str) -> int:
+    """What a word says, in letters; two signs of han or kana say what a word does."""
+    return CJK_WEIGHT if is_cjk(word) else len(word)
 
 
 def highlights(query_words: Sequence[str], fields: Mapping[str, str]) -> list[Highlight]:

@@ -17,9 +17,10 @@ NAMED = {
     word: str(value)
     for value, words in enumerate(
         (
-            "first первый первая", "second второй вторая", "third третий третья", "fourth четвертый четвертая",
-            "fifth пятый пятая", "sixth шестой шестая", "seventh седьмой седьмая", "eighth восьмой восьмая",
-            "ninth девятый девятая", "tenth десятый десятая",
+            "first one первый первая один", "second two второй вторая два", "third three третий третья три",
+            "fourth four четвертый четвертая четыре", "fifth five пятый пятая пять", "sixth six шестой шестая шесть",
+            "seventh seven седьмой седьмая семь", "eighth eight восьмой восьмая восемь",
+            "ninth nine девятый девятая девять", "tenth ten десятый десятая десять",
         ),
         1,
     )
@@ -28,13 +29,29 @@ NAMED = {
 # And as they come out when a whole title is put into other letters.
 SEASON = frozenset(("season", "сезон", "сезона", "sezon", "сеасон", "сэасон", "시즌", "기"))
 PART = frozenset(("part", "часть", "части", "cour", "pt", "chast", "парт"))
+
+
+def _misspelt(word: str, letters: str) -> frozenset[str]:
+    """The word with one letter left out, added, replaced or swapped with the next."""
+    parts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
+    made = {begin + end[1:] for begin, end in parts if end}
+    made |= {begin + end[1] + end[0] + end[2:] for begin, end in parts if len(end) > 1}
+    made |= {begin + letter + end[1:] for begin, end in parts for letter in letters if end}
+    made |= {begin + letter + end for begin, end in parts for letter in letters}
+    return frozenset(made)
+
+
+# Titles lose the word where their seasons become numbers, so it is put right here and not by them. Not what is a word.
+NEARLY_SEASON = (
+    _misspelt("season", "abcdefghijklmnopqrstuvwxyz") | _misspelt("сезон", "абвгдежзийклмнопрстуфхцчшщъыьэюя")
+) - {"season", "сезон", "reason", "seasons", "резон", "сезоны", "сезона"}
 # Behind a digit only. "TB" may be written in Latin letters that look right.
 BEFORE_DIGIT = frozenset(("s", "tv", "тв", "tb"))
 ENDINGS = frozenset(("st", "nd", "rd", "th", "й", "ый", "ой", "ий", "ая", "ое", "я"))
 # A title without any of these has nothing of the kind.
-KEYWORDS = SEASON | PART | BEFORE_DIGIT | ENDINGS | ROMANS.keys()
+KEYWORDS = SEASON | NEARLY_SEASON | PART | BEFORE_DIGIT | ENDINGS | ROMANS.keys()
 # Other words than these and digits stay what they are.
-TELLING = SEASON | PART | BEFORE_DIGIT | NAMED.keys()
+TELLING = SEASON | NEARLY_SEASON | PART | BEFORE_DIGIT | NAMED.keys()
 LONGEST_NUMBER = 2
 # What is being typed may be the beginning of "season".
 SHORTEST_BEGINNING = 2
@@ -101,7 +118,7 @@ def without_seasons(found: list[str]) -> list[str]:
 def _behind(found: Sequence[str], place: int) -> Said | None:
     """A word and its number behind it: "season 2"."""
     word = found[place]
-    number = _number(found, place + 1) if word in SEASON or word in PART or word in BEFORE_DIGIT else None
+    number = _number(found, place + 1) if _is_season(word) or word in PART or word in BEFORE_DIGIT else None
     if number is None or (word in BEFORE_DIGIT and not found[place + 1].isdecimal()):
         return None
     return (("part", number.value) if word in PART else _in_order(number.value)), number.end
@@ -113,7 +130,7 @@ def _before(found: Sequence[str], place: int) -> Said | None:
     if number is None or number.end == len(found):
         return None
     word = found[number.end]
-    if word in SEASON or (number.end == len(found) - 1 and _begins_season(word)):
+    if _is_season(word) or (number.end == len(found) - 1 and _begins_season(word)):
         return _in_order(number.value), number.end + 1
     if word in PART and not _number(found, number.end + 1):
         return ("part", number.value), number.end + 1
@@ -140,6 +157,10 @@ def _number(found: Sequence[str], place: int) -> Number | None:
         return None
     ended = place + 1 < len(found) and found[place + 1] in ENDINGS
     return Number(str(int(word)), place + 2 if ended else place + 1)
+
+
+def _is_season(word: str) -> bool:
+    return word in SEASON or word in NEARLY_SEASON
 
 
 def _in_order(value: str) -> Sequence[str]:

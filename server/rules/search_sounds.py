@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
+from server.rules.search_english import english_spellings
 from server.rules.search_syllables import HEPBURN
 
 KANA = re.compile("[\u3041-\u3096\u309d\u309eー]+")
@@ -50,6 +51,8 @@ VOWEL_Y = re.compile("y(?![aeiou])")
 SILENT_H = re.compile("h(?![aeiou])")
 # A sound said twice is one.
 SAID_TWICE = tuple((sound * 2, sound) for sound in "aeioubdfghkmnprstwz")
+# "jjk", "hxh": letters, not sounds.
+NO_VOWEL = re.compile("[bcdfghjklmnpqrstvwxzбвгджзйклмнпрстфхцчшщ]{2,}")
 UNHEARD = str.maketrans("", "", "hw")
 
 
@@ -102,8 +105,13 @@ def skeleton(word: str) -> str:
 
 
 def skeletons(word: str) -> list[str]:
-    """The keys a query is looked for by: Latin letters may be Japanese or English, or Russian."""
-    return list(dict.fromkeys(found for one in (word, _slavic(word)) if (found := skeleton(one))))
+    """The keys a query is looked for by: Latin letters may be Japanese or English, or Russian; Russian ones English.
+    What has no vowel is not a word to be heard."""
+    if NO_VOWEL.fullmatch(word):
+        return []
+    readings = (word, _slavic(word), *english_spellings(word))
+    sounds = heard(readings)
+    return list(dict.fromkeys(filter(None, reduced([sounds[one] for one in readings if one in sounds]))))
 
 
 def _slavic(word: str) -> str:

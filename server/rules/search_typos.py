@@ -43,12 +43,15 @@ def variants(word: str) -> set[int]:
 
 def suspected(typed: str) -> int:
     """How many errors may be in what was typed: one letter short, it may have the errors of the whole word."""
-    return allowed(typed + typed[-1:]) if len(typed) >= ONE_FROM else 0
+    return allowed(typed + typed[-1:])
 
 
 def probes(typed: str, errors: int) -> set[int]:
-    """What to look for among the variants to find the words that so many errors lead to."""
-    return _hashes(typed, errors)
+    """What to look for among the variants to find the words that so many errors lead to.
+
+    Three letters are what is left of four: of less than that nothing is kept.
+    """
+    return _hashes(typed, errors if len(typed) >= ONE_FROM else 0)
 
 
 def _hashes(word: str, errors: int) -> set[int]:
