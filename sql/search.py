@@ -49,11 +49,13 @@ class Row:
 
 
 class Named(NamedTuple):
-    """A reading of a text as tsqueries on names: whole names, all words, all words with the last one begun only."""
+    """A reading of a text as tsqueries on names: whole names, all words, all words with the last one only begun, and
+    whole names that are added where anything is found."""
 
     whole: str
     words: str
     begun: str
+    beside: str
 
 
 class Slots(NamedTuple):

@@ -33,7 +33,7 @@ order by d.changed, d.slot;
 
 -- name: by_popularity
 -- All slots from the most popular on.
-select coalesce(string_agg(int4send(d.slot), '' order by m.popularity_score desc, m.release_id desc), '')
+select coalesce(string_agg(int4send(d.slot), '' order by m.popularity_score desc, m.release_id), '')
 from search_documents d
 join popularity_metrics m on m.release_id = d.release_id;
 
@@ -47,11 +47,11 @@ where m.average_rating > 0 and m.rating_count > 0;
 
 -- name: match
 -- The first of these readings by which a name is found (its place, from 1 on), and what it finds; and what is found
--- anywhere by words, of which there may be none. See the functions. Everything is the text of tsqueries but `$5`, plain
--- text for the configurations in `$6`, and `$7`, the most that names are to find.
+-- anywhere by words, of which there may be none. See the functions. Everything is the text of tsqueries but `$6`, plain
+-- text for the configurations in `$7`, and `$8`, the most that names are to find.
 select named.reading, named.by_whole, named.by_name,
-       case when $4::text <> '' then search_anywhere($4, $5::text, $6::text[]) else '' end as by_word
-from search_named($1::text[], $2::text[], $3::text[], $7::integer) named;
+       case when $5::text <> '' then search_anywhere($5, $6::text, $7::text[]) else '' end as by_word
+from search_named($1::text[], $2::text[], $3::text[], $4::text[], $8::integer) named;
 
 -- name: keys
 -- The names of these documents, normalised.

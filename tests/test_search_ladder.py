@@ -183,8 +183,8 @@ async def test_what_follows_the_head_goes_on_without_gaps(conn: Any, dsn: str, m
 def test_lexemes_are_quoted_whatever_is_in_them() -> None:
     match = Match((("it's",), ("back\\slash", "~b")), ("=x",), prefix="unless_whole")
     begun = "'it''s' & ('back\\\\slash':* | '~b') | '=x'"
-    assert tsqueries.named(match) == ("'=x'", begun.replace(":*", ""), begun)
-    assert tsqueries.named(replace(match, prefix="always")) == ("'=x'", begun, begun)
+    assert tsqueries.named(match) == ("'=x'", begun.replace(":*", ""), begun, "")
+    assert tsqueries.named(replace(match, prefix="always", beside=("=y",))) == ("'=x'", begun, begun, "'=y'")
     assert tsqueries.named(replace(match, prefix="never")).begun == begun.replace(":*", "")
     assert tsqueries.words(match) == "'it''s' & 'back\\\\slash'"
     assert tsqueries.names(Match((("a",), ("b",), ("c",)), fewer=True)) == "('b' & 'c') | ('a' & 'c') | ('a' & 'b')"

@@ -72,6 +72,7 @@ class ElasticFinder:
 
     async def fits(self, match: Match) -> bool:
         """Whether anything at all fits."""
+        match = replace(match, beside=())
         plain = replace(match, named=False) if match.named else match
         if plain in self._best:
             best = self._best[plain]

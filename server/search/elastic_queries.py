@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.search.engine import MOST_VALUES, SINGLE, Facet, Filters, Match, Sort
-from server.search.tsqueries import may_begin
+from server.search.tsqueries import beginnings
 
 Clause = dict[str, Any]
 Body = dict[str, Any]
@@ -29,6 +29,8 @@ ORDERS: Mapping[str, tuple[str, str]] = {
     "year": ("years", "slot"),
     "rating": ("rating", "slot"),
 }
+# Of what is equally popular the one that came first counts as more popular.
+OPPOSITE = {"asc": "desc", "desc": "asc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Matching:
 
 def matching(match: Match, stems: Sequence[Sequence[str]]) -> Matching:
     """The clauses of a reading. `stems`: the words of its text as each dictionary knows them."""
-    whole = {"terms": {"names": list(match.whole)}} if match.whole else None
+    names = [*match.whole, *match.beside]
+    whole = {"terms": {"names": names}} if names else None
     last = len(match.groups) - 1
     groups = [
         _of_names(group, prefix=match.prefix != "never" and place == last)
@@ -65,7 +68,7 @@ def matching(match: Match, stems: Sequence[Sequence[str]]) -> Matching:
 
 def _of_names(group: Sequence[str], *, prefix: bool) -> Clause:
     words: Clause = {"terms": {"names": list(group)}}
-    begun = [word for word in group if may_begin(word)] if prefix else []
+    begun = beginnings(group) if prefix else []
     return _one_of([words, *({"prefix": {"names": {"value": word}}} for word in begun)])
 
 
@@ -213,12 +216,13 @@ def _without(field: str, values: Sequence[Any]) -> list[Clause]:
 
 
 def by_relevance() -> list[Clause]:
-    """Whole names, then names, then the rest, each from the most popular on."""
-    return [{field: {"order": "desc"}} for field in ("_score", "popularity", "id")]
+    """Whole names, then names, then the rest, each from the most popular on; of equals the one that came first."""
+    return [{"_score": {"order": "desc"}}, {"popularity": {"order": "desc"}}, {"id": {"order": "asc"}}]
 
 
 def by_column(sort: str) -> list[Clause]:
     """By a column; who has no value counts as the least."""
     column, tie = ORDERS[sort.removeprefix("-")]
     order, missing = ("desc", "_last") if sort.startswith("-") else ("asc", "_first")
-    return [{column: {"order": order, "missing": missing}}, {tie: {"order": order}}]
+    settled = order if column != "popularity" else OPPOSITE[order]
+    return [{column: {"order": order, "missing": missing}}, {tie: {"order": settled}}]

@@ -159,7 +159,7 @@ def _by_place(reading: Reading, words: int, hit: Hit) -> tuple[int, int, float, 
 
 def _popularity(hit: Hit) -> tuple[float, float]:
     _, popularity, release_id = hit.order
-    return -popularity, -release_id
+    return -popularity, release_id
 
 
 def _nothing(wanted: Wanted, reading: Reading | None = None) -> Found:

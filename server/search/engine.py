@@ -91,13 +91,15 @@ class Match:
     """One reading of a query. Each group has to be met by one of its lexemes (`server.rules.search_document` says which
     kinds there are: plain words, `~` and a sound).
 
-    `whole` are lexemes of whole names: what has one of them fits best, whatever its groups. `prefix`: the last word may
+    `whole` are lexemes of whole names: what has one of them fits best, whatever its groups. So does what has one of
+    `beside`, where anything has a name that fits without them. `prefix`: the last word may
     still be being typed, so its beginning will do. `fewer`: one of the groups may be missing. `text` is for the
     synopsis, whose words are stemmed; empty where those are not to be searched. `named`: only names are to be searched.
     """
 
     groups: Groups
     whole: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     text: str = ""
     prefix: Prefix = "never"
     fewer: bool = False

@@ -68,7 +68,7 @@ class PostgresqlFinder:
         return hits
 
     async def some(self, match: Match, most: int) -> tuple[Sequence[int], int]:
-        """Slots of what has one of the whole names; and the set of what fits by its names, but not more than so many."""
+        """Slots of what has one of the whole names; and the set of what fits by its names, and no more than so many."""
         whole, named = await sql.match_some(self._conn, tsqueries.named(match), most)
         return whole, self._index.bitmap(named) | self._index.bitmap(whole)
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from server.rules.search_document import SHORTEST_WORD, name_lexeme, sound_lexemes
 from server.rules.search_layout import other_layouts
+from server.rules.search_noise import without_noise
 from server.rules.search_sounds import skeleton, skeletons, sound_keys
+from server.rules.search_text import bigrams, is_cjk, tokens
 from server.rules.search_text import key as key_of
-from server.rules.search_text import tokens
 from server.rules.search_text import words as words_of
-from server.rules.search_typos import ONE_FROM
 from server.search.engine import Finder, Match, Outcome, Prefix, Reading
 
 # Words of a query; what is beyond says nothing more.
@@ -48,7 +48,8 @@ async def read(finder: Finder, text: str) -> Reading:
     """The first reading of the text by which something is found; `empty` if there is none."""
     key, words = key_of(text), tuple(words_of(text)[:MOST_WORDS])
     prefix: Prefix = "never" if text[-1:].isspace() else "unless_whole"
-    plain = _plainly(key, words, prefix)
+    # "наруто" is the name of one release, and how another one's sounds.
+    plain = replace(_plainly(key, words, prefix), beside=_whole_sounds(text))
     found = await finder.fits(plain)
     # Words of a synopsis may be a title as it sounds.
     if found and await finder.fits(replace(plain, named=True)):
@@ -56,7 +57,11 @@ async def read(finder: Finder, text: str) -> Reading:
     sounds = {word: [one for one in skeletons(word) if len(one) >= SHORTEST_SOUND] for word in dict.fromkeys(words)}
     typed = Typed(text, key, words, _distinct(words), sounds, prefix)
     if found:
-        return await _whole_by_sound(finder, typed) or Reading(plain, "found", key, words)
+        return (
+            await _named_as_it_sounds(finder, typed)
+            or await _without_noise(finder, typed)
+            or Reading(plain, "found", key, words)
+        )
     return await _otherwise(finder, typed) or await _without_typos(finder, typed) or Reading(plain, "empty", key, words)
 
 
@@ -72,7 +77,7 @@ def _distinct(words: Sequence[str]) -> tuple[str, ...]:
 
 def _plainly(key: str, words: Sequence[str], prefix: Prefix) -> Match:
     groups = tuple((word,) for word in _distinct(words))
-    return Match(groups, (name_lexeme(key),), " ".join(words), prefix)
+    return Match(groups, (name_lexeme(key),), text=" ".join(words), prefix=prefix)
 
 
 async def _otherwise(finder: Finder, typed: Typed) -> Reading | None:
@@ -97,11 +102,24 @@ def _whole_sounds(text: str) -> tuple[str, ...]:
     return tuple(sound_lexemes(text)) if heard > SHORTEST_SOUND else ()
 
 
-async def _whole_by_sound(finder: Finder, typed: Typed) -> Reading | None:
+async def _named_as_it_sounds(finder: Finder, typed: Typed) -> Reading | None:
+    """What stands in a synopsis alone may be a title as it sounds: some words of one, or a single word if it is all."""
     whole, match = _whole_sounds(typed.text), _by_sound(typed)
-    if not whole or match is None or not await finder.fits(Match((), whole, named=True)):
+    if match is None:
         return None
-    return await _as_it_sounds(finder, typed, match) if await finder.fits(match) else None
+    if len(typed.distinct) == 1 and not (whole and await finder.fits(Match((), whole, named=True))):
+        return None
+    found = await _as_it_sounds(finder, typed, match) if await finder.fits(match) else None
+    # Without another spelling it was put together from several names of a release.
+    return found if found is not None and found.corrected is not None else None
+
+
+async def _without_noise(finder: Finder, typed: Typed) -> Reading | None:
+    kept = without_noise(typed.words)
+    found = await read(finder, " ".join(kept)) if kept else None
+    if found is None or found.outcome in ("fewer", "empty"):
+        return None
+    return replace(found, outcome="fewer", corrected=found.corrected or found.key)
 
 
 def _by_sound(typed: Typed) -> Match | None:
@@ -125,8 +143,8 @@ async def _as_it_sounds(finder: Finder, typed: Typed, match: Match) -> Reading:
 
 
 async def _without_typos(finder: Finder, typed: Typed) -> Reading | None:
-    # In shorter words there are no errors to put right, only other letters.
-    long = [word for word in typed.distinct if len(word) >= ONE_FROM]
+    # In shorter words there are no errors to put right, only other letters; three may be what is left of four.
+    long = [word for word in typed.distinct if len(word) >= SHORTEST_WORD]
     # Most have one error in one word.
     for thorough in (False, True):
         spellings = await _spellings(finder, typed, long, thorough=thorough)
@@ -141,10 +159,21 @@ async def _without_typos(finder: Finder, typed: Typed) -> Reading | None:
             match = Match(tuple(groups.values()), prefix=typed.prefix, named=True)
             if await finder.fits(match):
                 return await _spelt(finder, match, "typos", typed, spellings)
-    fewer = Match(tuple(loose.values()), fewer=True, named=True)
-    if 1 < len(typed.distinct) <= MOST_FEWER and await finder.fits(fewer):
-        return await _spelt(finder, fewer, "fewer", typed, spellings)
-    return None
+    if (without := await _without_noise(finder, typed)) is not None:
+        return without
+    return await _with_fewer(finder, typed, loose, spellings)
+
+
+async def _with_fewer(
+    finder: Finder, typed: Typed, loose: Mapping[str, tuple[str, ...]], spellings: Mapping[str, Sequence[str]]
+) -> Reading | None:
+    if not 1 < len(typed.distinct) <= MOST_FEWER:
+        return None
+    # A number that is left alone says nothing.
+    telling = [group for word, group in loose.items() if not word.isdecimal()]
+    groups = tuple(loose.values()) if len(telling) > 1 else tuple(telling)
+    match = Match(groups, fewer=True, named=True)
+    return await _spelt(finder, match, "fewer", typed, spellings) if groups and await finder.fits(match) else None
 
 
 async def _spellings(
@@ -171,10 +200,17 @@ async def _spelt(
     words, distinct = typed.words, typed.distinct
     picked = dict(zip(distinct, best_spelling(distinct, spellings, await finder.names(match)), strict=True))
     # Only what stands in names that fit is told: the vocabulary knows words of drafts, too.
-    kept = [pick or word for word in words if (pick := picked[word]) or outcome != "fewer"]
+    kept = []
+    for token in tokens(typed.text)[:MOST_WORDS]:
+        found = any(picked.get(word) for word in bigrams(token)) if is_cjk(token) else picked.get(token)
+        if found or outcome != "fewer":
+            # Of han and kana nothing is put right, so they are shown as they were typed.
+            kept.append(token if found is None or isinstance(found, bool) else found)
     means = {one: word for word in words for one in spellings.get(word, ())} | {word: word for word in words}
-    corrected = key_of(" ".join(kept)) or None
-    return Reading(match, outcome, " ".join(words), words, corrected, means)
+    corrected = key_of(" ".join(kept))
+    # What was searched by its sound may come out as it was typed.
+    told = corrected if corrected != typed.key else None
+    return Reading(match, outcome, " ".join(words), words, told or None, means)
 
 
 def best_spelling(

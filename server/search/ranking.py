@@ -83,7 +83,7 @@ def fitting(reading: Reading, keys: Sequence[str]) -> int:
     spellings = reading.spellings
     if spellings:
         keys = [" ".join(spellings.get(word, word) for word in key.split()) for key in keys]
-    return int(10 * exactness(reading.key, reading.words, keys))
+    return int(20 * exactness(reading.key, reading.words, keys))
 
 
 async def by_column(conn: Connection, index: SearchIndex, bits: int, sort: Sort, window: slice) -> list[int]:

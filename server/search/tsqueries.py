@@ -11,6 +11,8 @@ from sql.search import CONFIGS, Named
 
 # The shortest beginning of a word that others are found by; one letter begins a tenth of all words.
 SHORTEST_BEGINNING = 2
+# Each of them costs as much as all whole words together.
+MOST_BEGINNINGS = 3
 
 
 def quoted(lexeme: str) -> str:
@@ -21,7 +23,11 @@ def quoted(lexeme: str) -> str:
 
 def whole(match: Match) -> str:
     """Whoever has one of the whole names."""
-    return " | ".join(map(quoted, match.whole))
+    return _any_name(match.whole)
+
+
+def _any_name(lexemes: Sequence[str]) -> str:
+    return " | ".join(map(quoted, lexemes))
 
 
 def names(match: Match, *, begun: bool = False) -> str:
@@ -34,7 +40,8 @@ def names(match: Match, *, begun: bool = False) -> str:
 def named(match: Match) -> Named:
     """What is looked for in names."""
     begun = names(match, begun=match.prefix != "never")
-    return Named(whole(match), names(match) if match.prefix == "unless_whole" else begun, begun)
+    plain = names(match) if match.prefix == "unless_whole" else begun
+    return Named(whole(match), plain, begun, _any_name(match.beside))
 
 
 def words(match: Match) -> str:
@@ -46,8 +53,14 @@ def words(match: Match) -> str:
 
 
 def _any_of(group: Sequence[str], *, prefix: bool = False) -> str:
-    found = " | ".join(quoted(word) + (":*" if prefix and may_begin(word) else "") for word in group)
+    begun = beginnings(group) if prefix else ()
+    found = " | ".join(quoted(word) + (":*" if word in begun else "") for word in group)
     return f"({found})" if len(group) > 1 else found
+
+
+def beginnings(group: Sequence[str]) -> list[str]:
+    """Those that longer words may begin with: of a word, the likeliest of its other spellings and its sounds."""
+    return [word for word in group[:MOST_BEGINNINGS] if may_begin(word)]
 
 
 def may_begin(word: str) -> bool:

@@ -77,10 +77,14 @@ insert into search_state default values;
 
 -- The first of several readings by which a name is found, and what that finds: by a whole name, by words of names. The
 -- beginning of a longer word (`begun`) is looked for only where nothing is named just so: it costs more than all the rest.
--- `reading` is null where none finds anything. At most `most` are found by name, any of them; null: all.
+-- The whole names of `beside` are added to what a reading finds. `reading` is null where none finds anything. At most
+-- `most` are found by words of names, any of them; null: all.
 create function search_named(
-    whole text[], named text[], begun text[], most integer, out reading integer, out by_whole bytea, out by_name bytea
+    whole text[], named text[], begun text[], beside text[], most integer,
+    out reading integer, out by_whole bytea, out by_name bytea
 ) language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+declare
+    added bytea;
 begin
     for place in 1 .. cardinality(named) loop
         by_whole := '';
@@ -96,6 +100,12 @@ begin
         ) found;
         if by_name <> '' then
             reading := place;
+            if beside[place] <> '' then
+                select coalesce(string_agg(int4send(slot), ''), '') into added
+                from search_documents where names @@ beside[place]::tsquery;
+                by_whole := by_whole || added;
+                by_name := by_name || added;
+            end if;
             exit;
         end if;
     end loop;

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.postgres.cluster import Cluster
+from tests.bench.measure import PeakRss
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -132,20 +133,22 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(text[-lines:]) or f"({log.name} is empty)"
 
 
-def run_to_end(command: Sequence[str], environment: Mapping[str, str], log: Path, timeout: float) -> None:
-    """Run a command to its end; raises BenchError with the end of its output when it fails."""
+def run_to_end(command: Sequence[str], environment: Mapping[str, str], log: Path, timeout: float) -> float:
+    """Run a command to its end and return its peak RSS in MB; BenchError with the end of its output when it fails."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=dict(environment), cwd=log.parent, stdout=output, stderr=output, start_new_session=True
         )
-    try:
-        code = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        code = None
-    finally:
-        _stop(process)
+    with PeakRss(process.pid) as watch:
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            _stop(process)
     if code != 0:
         raise BenchError(f"{' '.join(command[1:])} failed ({code}):\n{tail(log)}")
+    return watch.peak
 
 
 def python(*arguments: str) -> list[str]:
