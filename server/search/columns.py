@@ -25,6 +25,8 @@ class Column:
         self._codes: dict[str | int | None, int] = {value: code for code, value in enumerate(values, 1)}
         self._column = bytearray()
         self._bitmaps: dict[int, int] = {}
+        # How many slots have each code.
+        self._used = [0] * (len(self._values) + 1)
 
     @property
     def weight(self) -> int:
@@ -34,6 +36,7 @@ class Column:
     def grow(self, more: int) -> None:
         """Make room for so many slots."""
         self._column.extend(bytes(more))
+        self._used[0] += more
         # The new ones have no value, which the set of those without one does not know yet.
         self._bitmaps.pop(0, None)
 
@@ -45,6 +48,8 @@ class Column:
             code, before = codes.get(value, 0), column[slot]
             if code != before:
                 column[slot] = code
+                self._used[before] -= 1
+                self._used[code] += 1
                 moved.setdefault(before, []).append(slot)
                 moved.setdefault(code, []).append(slot)
         for code in moved.keys() & self._bitmaps.keys():
@@ -87,7 +92,7 @@ class Column:
 
     def present(self) -> list[int]:
         """The codes that some slot has, ascending."""
-        return [code for code in range(1, len(self._values) + 1) if code in self._column]
+        return [code for code in range(1, len(self._used)) if self._used[code]]
 
     def counts(self, hits: int) -> Iterator[tuple[str | int, int]]:
         """How many of the hits have each value; those that none has are left out."""
