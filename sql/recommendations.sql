@@ -59,16 +59,22 @@ with seed as materialized (
         where e.user_id = $4 and e.release_id = near.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
             and (e.kind <> 2 or e.value in (3, 5))
     ))
-), paged as (
+), ordered as (
     select id, place, row_number() over (order by place) - 1 as behind from shown
+), paged as (
+    -- Whose documents are read: an id that is null is looked for nowhere.
+    select o.id, o.place, near.id as near, p.id as told, case when near.id <> p.id then near.id end as told_near
+    from ordered o
+    join near on near.place = o.place
+    cross join lateral (
+        select case when o.behind >= $6::integer and o.behind < $6 + $5::integer then o.id end as id
+    ) p
 )
-select paged.id, paged.place, near.id as near, release_json(d.document, m) as release,
+select paged.id, paged.place, paged.near, release_json(d.document, m) as release,
        near_document.document as near_document
 from paged
-join near on near.place = paged.place
-left join release_documents d on d.release_id = paged.id and paged.behind >= $6::integer and paged.behind < $6 + $5::integer
-left join release_documents near_document
-    on near_document.release_id = near.id and near.id <> paged.id and d.release_id is not null
+left join release_documents d on d.release_id = paged.told
+left join release_documents near_document on near_document.release_id = paged.told_near
 left join popularity_metrics m on m.release_id = d.release_id
 order by paged.place;
 
