@@ -170,10 +170,12 @@ async def near(conn: Connection, words: Sequence[Typed], *, even_known: bool) ->
     return [(row["typed"], row["word"], row["frequency"]) for row in rows]
 
 
-async def labels(conn: Connection, facet: str, ids: Sequence[int]) -> dict[int, str]:
-    """The names of genres or tags."""
-    query = QUERIES.labels_genres if facet == "genres" else QUERIES.labels_tags
-    return {row["id"]: row["name"] for row in await query.fetch(conn, list(ids))}
+async def labels(conn: Connection, genres: Sequence[int], tags: Sequence[int]) -> dict[str, dict[int, str]]:
+    """The names of these genres and tags, by facet."""
+    found: dict[str, dict[int, str]] = {"genres": {}, "tags": {}}
+    for row in await QUERIES.labels.fetch(conn, list(genres), list(tags)):
+        found[row["facet"]][row["id"]] = row["name"]
+    return found
 
 
 async def found(conn: Connection, release_ids: Sequence[int]) -> list[str]:

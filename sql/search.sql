@@ -107,11 +107,11 @@ cross join lateral (
     )
 ) near;
 
--- name: labels_genres
-select id, name from genres where id = any ($1::bigint[]) and deleted_at is null;
-
--- name: labels_tags
-select id, name from tags where id = any ($1::bigint[]) and deleted_at is null;
+-- name: labels
+-- The names of these genres ($1) and tags ($2).
+select 'genres' as facet, id, name from genres where id = any ($1::bigint[]) and deleted_at is null
+union all
+select 'tags', id, name from tags where id = any ($2::bigint[]) and deleted_at is null;
 
 -- name: found
 -- The releases of a page. For the bound see `get_releases`.

@@ -28,6 +28,7 @@ from sql.release_list import Choice
 # Of all that was found; the index says so whenever what it knows has changed.
 SEARCHES = "searches"
 TAGS = (*LISTS, SEARCHES)
+WORDS: tuple[Facet, Facet] = ("genres", "tags")
 # Releases whose texts are looked through in one go.
 MARKED_AT_ONCE = 10
 
@@ -117,12 +118,8 @@ def _split(texts: Sequence[str]) -> Choice:
 
 async def _labels(conn: Connection, found: Found) -> dict[str, dict[int, str]]:
     """The names of genres and tags that were counted."""
-    words: tuple[Facet, Facet] = ("genres", "tags")
-    return {
-        name: await sql.labels(conn, name, [int(value) for value, _ in found.facets[name]])
-        for name in words
-        if found.facets.get(name)
-    }
+    genres, tags = ([int(value) for value, _ in found.facets.get(name, ())] for name in WORDS)
+    return await sql.labels(conn, genres, tags) if genres or tags else {}
 
 
 async def _marked(releases: Sequence[str], words: Sequence[str]) -> list[bytes]:

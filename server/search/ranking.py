@@ -18,7 +18,7 @@ from sql import search as sql
 from sql.query import Connection
 
 # How many are compared with the query one by one: names, and then documents that have the words elsewhere.
-HEAD, SECOND_HEAD = 200, 60
+HEAD, SECOND_HEAD = 200, 40
 # So many are sorted by the database in one statement; of more, all releases are read in that order, so many at once.
 SORTED, LONGEST_STEP = 20_000, 50_000
 Compare = Callable[[list[int]], Awaitable[list[int]]]
