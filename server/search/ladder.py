@@ -1,9 +1,10 @@
 """The ladder: a query in which nothing is found as it stands is read in other ways, until something is.
 
-    as typed  ->  other keyboard layout  ->  by sound  ->  typing errors put right  ->  one word fewer
+    as typed  ->  other keyboard layout  ->  by sound  ->  typing errors put right  ->  without "watch online"
+    ->  one word fewer
 
 Corrections are made by names, to names: words of titles are what is misspelt.
-Each step is one question to the database, and is taken only if those above it found nothing. What the filters of a
+Each step asks the database once or twice, and is taken only if those above it found nothing. What the filters of a
 search leave has no say: a correction must not depend on them.
 """
 
