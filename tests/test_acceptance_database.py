@@ -143,7 +143,7 @@ async def refused_and_read(server: Served, session: ClientSession, warm: dict[st
     ] * 4
     again = await asyncio.gather(*(get(session, server, path) for path in READS for _ in range(5)))
     live = await get(session, server, "/live")
-    assert (live.status, live.seconds < 0.5) == (200, True)
+    assert (live.status, live.seconds < 2) == (200, True)
     print("stale reads, first then again:", [round(read.seconds, 2) for read in (*reads, *again)])
     # A read that got a connection waits for as long as a statement may take, once; the others are told sooner.
     assert max(read.seconds for read in reads) < 13

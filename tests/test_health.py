@@ -108,8 +108,8 @@ async def test_only_a_vital_check_makes_it_unhealthy(
 async def test_checks_run_side_by_side_and_none_takes_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.2)
     started = monotonic()
-    _, body = await Health([Probe(str(n), Probed(OK, 60)) for n in range(5)]).report()
-    assert monotonic() - started < 1
+    _, body = await Health([Probe(str(n), Probed(OK, 60)) for n in range(50)]).report()
+    assert monotonic() - started < 5
     assert {check["status"] for check in body["checks"].values()} == {"down"}
 
 

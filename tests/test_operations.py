@@ -27,10 +27,10 @@ async def test_work_runs_soon_after_the_commit_and_says_what_came_of_it(dsn: str
     user = await make_user(dsn)
     async with bench(dsn, tmp_path) as desk:
         started = time.monotonic()
-        # Looking alone, every two seconds, would take four.
-        for rows in (1, 2, 25):
+        # Looking alone, every two seconds, would take eight.
+        for rows in (1, 2, 3, 4, 25):
             row = await desk.ended(await desk.queue(user, "write", rows=rows))
-        assert time.monotonic() - started < 1.9
+        assert time.monotonic() - started < 6
         assert (row["status"], row["done"], row["total"], row["attempts"]) == ("succeeded", 25, 25, 1)
         assert row["errors"] == [{"row": n, "detail": f"Row {n} is round."} for n in (10, 20)]
         assert row["result"] == {"lines": 25, "refused": 2}
@@ -168,7 +168,7 @@ async def test_what_runs_at_shutdown_goes_back_into_the_queue_uncounted(dsn: str
         await until(lambda: running_row(desk, one))
         files, started = desk, time.monotonic()
     # It is not waited for: the work itself would never end.
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10
     row = await execute(dsn, "select row(status, attempts)::text from operations")
     assert (row, files.made()) == ("(queued,0)", [])
 
