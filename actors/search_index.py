@@ -38,11 +38,13 @@ class SearchIndexKeeper(Actor[Any]):
     first_tick = 0.01
 
     def __init__(
-        self, database: Database, index: SearchIndex, moved: Callable[[], None], in_step: SearchInStep | None = None
-    ) -> None:
+        self, database: Database, index: SearchIndex, moved: Callable[[], None], in_step: SearchInStep | None = None,
+        *, loaded: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._index = index
         self._moved = moved
+        self._loaded = loaded
         self._in_step = in_step or SearchInStep()
         # The transaction below which everything is known, and the last slot of it.
         self._place = (0, -1)
@@ -86,6 +88,8 @@ class SearchIndexKeeper(Actor[Any]):
                 await asyncio.sleep(0)
         index.loaded.set()
         self._moved()
+        # Rows by the ten thousand have passed through.
+        self._loaded()
         log.info(
             "search index loaded",
             extra={"documents": index.documents, "duration_ms": round((monotonic() - started) * 1000)},

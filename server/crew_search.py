@@ -11,7 +11,7 @@ from actors.search_builder import SearchBuilder
 from actors.search_index import SearchIndexKeeper
 from actors.search_misses import SearchMisses
 from actors.system import ActorSystem
-from server import keys, metrics_sources
+from server import keys, memory, metrics_sources
 from server.bodies.search import SEARCHES
 from server.events import SearchBuilding, SearchInStep
 from server.metrics_search import of_search
@@ -37,7 +37,7 @@ def add_search(app: web.Application, settings: Settings, system: ActorSystem) ->
         cache.drop((SEARCHES,))
 
     app[keys.SEARCH] = search = Search(own, index, misses, _preferred(app, settings, system, own, moved))
-    system.add(partial(SearchIndexKeeper, database, index, moved, in_step))
+    system.add(partial(SearchIndexKeeper, database, index, moved, in_step, loaded=memory.give_back))
     app[keys.METRICS].add(of_search(search, misses, in_step))
     app[keys.METRICS].add(metrics_sources.of_search_building(building))
 

@@ -36,8 +36,13 @@ def bound() -> int | None:
 
 
 def tidy() -> None:
-    """Collect cycles, and have the allocator give free pages back: it keeps them otherwise."""
+    """Collect cycles, and give free pages back."""
     gc.collect()
+    give_back()
+
+
+def give_back() -> None:
+    """Have the allocator give free pages back: it keeps them otherwise. A few milliseconds."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     # Only glibc has it.
     if trim is not None:

@@ -73,7 +73,8 @@ insert into search_state default values;
 
 -- The two functions below return slots, four bytes each. In them the planner must not read the whole table for common
 -- words: it knows nothing of the price of rows that are kept apart. Nor has a plan to be made anew each time: there is
--- only one good one.
+-- only one good one. Nor are pages to be asked for ahead: the rows take so little room that the kernel has them, and each
+-- such call costs as much as a read.
 
 -- The first of several readings by which a name is found, and what that finds: by a whole name, by words of names. The
 -- beginning of a longer word (`begun`) is looked for only where nothing is named just so: it costs more than all the rest.
@@ -82,7 +83,9 @@ insert into search_state default values;
 create function search_named(
     whole text[], named text[], begun text[], beside text[], most integer,
     out reading integer, out by_whole bytea, out by_name bytea
-) language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+)
+language plpgsql stable
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan set effective_io_concurrency = 0 as $$
 declare
     added bytea;
 begin
@@ -114,7 +117,8 @@ $$;
 
 -- What has these words anywhere, or the stems of `plain` in one of the configurations.
 create function search_anywhere(anywhere text, plain text, configs text[]) returns bytea
-language plpgsql stable set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan as $$
+language plpgsql stable
+set enable_seqscan = off set jit = off set plan_cache_mode = force_generic_plan set effective_io_concurrency = 0 as $$
 declare
     -- The same stems come from several configurations, and each alternative costs a look into the index.
     known tsquery[] := array[anywhere::tsquery];
