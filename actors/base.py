@@ -218,6 +218,7 @@ class Actor(Generic[Message]):
 
     async def receive(self, message: Message) -> Any:
         """Handle one message; what it returns answers an `ask`."""
+        # Not abstract: an actor that is only to tick is sent none.
         raise NotImplementedError
 
 
@@ -236,4 +237,5 @@ class BatchActor(Actor[Message]):
 
     async def receive_batch(self, messages: Sequence[Message]) -> Sequence[Any]:
         """Handle the messages together; one answer for each, in their order."""
+        # Every actor of this kind has its own; there is nothing that would do for all.
         raise NotImplementedError

@@ -45,6 +45,7 @@ class Consumer:
 
     async def handle(self, conn: Connection, events: Sequence[Delivered]) -> None:
         """Apply the events, in their order, in the transaction of `conn`. An error undoes all of them."""
+        # Not abstract: a courier delivers instead.
         raise NotImplementedError
 
 
@@ -56,4 +57,5 @@ class Courier(Consumer):
 
     async def deliver(self, event: Delivered) -> None:
         """Do it, within 30 seconds. An error means: try again later; Unavailable: the other side is away, so wait."""
+        # Every courier has its own; there is nothing that would do for all.
         raise NotImplementedError
