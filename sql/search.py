@@ -111,24 +111,29 @@ async def ratings(conn: Connection) -> tuple[array[int], array[float]]:
     return slots_of(row["slots"]), averages
 
 
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """What is looked for beyond names: a tsquery, and the same as plain text for synopses in these configurations."""
+
+    words: str = ""
+    stemmed: str = ""
+    configs: Sequence[str] = ()
+
+
+NOWHERE = Anywhere()
+
+
 async def match(
-    conn: Connection, readings: Sequence[Named], words: str = "", stemmed: str = "", configs: Sequence[str] = ()
+    conn: Connection, readings: Sequence[Named], anywhere: Anywhere = NOWHERE, *, most: int | None = None
 ) -> Slots:
-    """What matches the first of these readings by which a name is found; and what the tsquery `words` finds anywhere,
-    or `stemmed`, which is plain text for the synopsis."""
+    """What matches the first of these readings by which a name is found, but no more than `most`, any of it; and what
+    is found anywhere."""
     texts = [list(column) for column in zip(*readings, strict=True)]
-    row = await QUERIES.match.fetchrow(conn, *texts, words, stemmed, list(configs), None)
+    row = await QUERIES.match.fetchrow(conn, *texts, anywhere.words, anywhere.stemmed, list(anywhere.configs), most)
     assert row is not None
     place = row["reading"]
     found = (slots_of(row[column] or b"") for column in ("by_whole", "by_name", "by_word"))
     return Slots(None if place is None else place - 1, *found)
-
-
-async def match_some(conn: Connection, reading: Named, most: int) -> tuple[array[int], array[int]]:
-    """What matches by a whole name; and what matches a reading, but not more than so many, any of them."""
-    row = await QUERIES.match.fetchrow(conn, *([text] for text in reading), "", "", [], most)
-    assert row is not None
-    return slots_of(row["by_whole"] or b""), slots_of(row["by_name"] or b"")
 
 
 async def names_of(conn: Connection, slots: Iterable[int]) -> dict[int, list[str]]:

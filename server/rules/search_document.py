@@ -11,7 +11,7 @@ from itertools import chain
 
 from server.rules.search_language import config_of
 from server.rules.search_seasons import ROMANS
-from server.rules.search_sounds import heard, reduced, sound_keys, whole_sounds
+from server.rules.search_sounds import heard, reduced, whole_sounds
 from server.rules.search_text import CJK, bigrams, fold_long, is_cjk, is_common, tokens, words, words_of
 
 # Documents made by older rules are made anew. To be raised with every change of what `build` returns.
@@ -139,12 +139,12 @@ def name_lexeme(key: str) -> str:
     return _hashed(NAME, key.replace(" ", ""))
 
 
-def sound_lexemes(text: str) -> list[str]:
-    """What finds the releases with a name that sounds just like this text, whatever its script and spaces.
+def sound_lexemes(sounds: Iterable[str]) -> list[str]:
+    """What finds the releases with a name of these sounds (`sound_keys`), whatever its script and spaces.
 
     Worth asking for beside the words: "томбо" stands in some synopsis, and is the title "Tonbo!" all the same.
     """
-    return [_hashed(SOUND_OF_NAME, sound) for sound in sound_keys(tokens(text))]
+    return [_hashed(SOUND_OF_NAME, sound) for sound in sounds]
 
 
 def _hashed(kind: str, text: str) -> str:

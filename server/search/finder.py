@@ -50,10 +50,11 @@ class PostgresqlFinder:
         began = self._index.generation
         words = tsqueries.words(match)
         stems = [one for one in tsqueries.configs(match.text) if one in self._index.configs] if words else []
-        found = await sql.match(self._conn, [tsqueries.named(match)], words, match.text, stems)
+        anywhere = sql.Anywhere(words, match.text, stems)
+        found = await sql.match(self._conn, [tsqueries.named(match)], anywhere)
         if self._named_in_secret(match, found):
             anyway = replace(match, prefix="always")
-            found = await sql.match(self._conn, [tsqueries.named(anyway)], words, match.text, stems)
+            found = await sql.match(self._conn, [tsqueries.named(anyway)], anywhere)
         return self._keep(match, found, began)
 
     def _named_in_secret(self, match: Match, found: sql.Slots) -> bool:
@@ -69,8 +70,8 @@ class PostgresqlFinder:
 
     async def some(self, match: Match, most: int) -> tuple[Sequence[int], int]:
         """Slots of what has one of the whole names; and the set of what fits by its names, and no more than so many."""
-        whole, named = await sql.match_some(self._conn, tsqueries.named(match), most)
-        return whole, self._index.bitmap(named) | self._index.bitmap(whole)
+        found = await sql.match(self._conn, [tsqueries.named(match)], most=most)
+        return found.whole, self._index.bitmap(found.named) | self._index.bitmap(found.whole)
 
     async def fits(self, match: Match) -> bool:
         """Whether anything at all fits."""
@@ -118,7 +119,9 @@ class PostgresqlFinder:
         typed = [word for word in dict.fromkeys(words) if word.isalpha() and len(word) >= SHORTEST_WORD][:CORRECTED]
         if not typed:
             return {}
-        asked = [sql.Typed(word, probes(word, most), most) for word, most in _errors(typed, thorough=thorough).items()]
+        # Two errors leave four times as many things to look for as one does.
+        errors = {word: suspected(word) if thorough else min(1, suspected(word)) for word in typed}
+        asked = [sql.Typed(word, probes(word, most), most) for word, most in errors.items()]
         candidates: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for word, near, frequency in await sql.near(self._conn, asked, even_known=thorough):
             candidates[word].append((near, frequency))
@@ -128,11 +131,6 @@ class PostgresqlFinder:
                 found[word] = ranked
             await asyncio.sleep(0)
         return found
-
-
-def _errors(words: Sequence[str], *, thorough: bool) -> dict[str, int]:
-    """How many errors each may have. Two leave four times as many things to look for as one does."""
-    return {word: suspected(word) if thorough else min(1, suspected(word)) for word in words}
 
 
 def _nearest(word: str, candidates: Sequence[tuple[str, int]]) -> list[str]:

@@ -99,8 +99,8 @@ async def _otherwise(finder: Finder, typed: Typed) -> Reading | None:
 
 def _whole_sounds(text: str) -> tuple[str, ...]:
     """Lexemes of names that sound just so, unless the name would be next to nothing."""
-    heard = max(map(len, sound_keys(tokens(text))), default=0)
-    return tuple(sound_lexemes(text)) if heard > SHORTEST_SOUND else ()
+    sounds = sound_keys(tokens(text))
+    return tuple(sound_lexemes(sounds)) if max(map(len, sounds), default=0) > SHORTEST_SOUND else ()
 
 
 async def _named_as_it_sounds(finder: Finder, typed: Typed) -> Reading | None:
@@ -203,10 +203,10 @@ async def _spelt(
     # Only what stands in names that fit is told: the vocabulary knows words of drafts, too.
     kept = []
     for token in tokens(typed.text)[:MOST_WORDS]:
-        found = any(picked.get(word) for word in bigrams(token)) if is_cjk(token) else picked.get(token)
-        if found or outcome != "fewer":
-            # Of han and kana nothing is put right, so they are shown as they were typed.
-            kept.append(token if found is None or isinstance(found, bool) else found)
+        # Of han and kana nothing is put right, so they are shown as they were typed.
+        whole = token if is_cjk(token) and any(map(picked.get, bigrams(token))) else None
+        if (found := whole or picked.get(token)) or outcome != "fewer":
+            kept.append(found or token)
     means = {one: word for word in words for one in spellings.get(word, ())} | {word: word for word in words}
     corrected = key_of(" ".join(kept))
     # What was searched by its sound may come out as it was typed.
