@@ -19,8 +19,9 @@ from server.search import ladder, postgresql, tsqueries
 from server.search.engine import Filters, Found, Match
 from server.search.finder import PostgresqlFinder
 from server.search.hits import Hits, Memory
-from server.search.index import SearchIndex
+from server.search.index import Order, SearchIndex
 from server.search.postgresql import PostgresqlEngine
+from sql import search as sql
 from sql.query import Observer
 from sql.release_list import Choice
 from tests.importing import load
@@ -57,7 +58,12 @@ async def engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
         ("spritied away", "typos", "spirited away", "Spirited Away"),
         ("one pieze", "typos", "one piece", "One Piece"),
         ("унесеные призракми", "typos", "унесенные призраками", "Spirited Away"),
+        ("our name", "typos", "your name", "Your Name"),
         ("shingeki no kyojin смотреть", "fewer", "shingeki no kyojin", "Attack on Titan"),
+        ("one piece смотреть онлайн бесплатно", "fewer", "one piece", "One Piece"),
+        ("naruot episode 3 watch online", "fewer", "naruto", "Naruto"),
+        # A number is not all that may be left.
+        ("xylophone 2", "empty", None, None),
         ("xylophone", "empty", None, None),
     ],
 )
@@ -74,6 +80,26 @@ async def test_the_beginning_of_longer_words_is_found_where_nothing_is_named_jus
         assert await titles(conn, await engine.find(wanted("star"))) == ["Star"]
         assert await titles(conn, await engine.find(wanted("sta"))) == ["Star", "Starlight"]
         assert (await engine.find(wanted("sta "))).outcome != "found"
+
+
+async def test_names_that_sound_just_so_stand_beside_those_that_are_written_so(conn: Any, dsn: str) -> None:
+    names = (release(11, "Kazeuta"), release(12, "Казэута"), release(13, "Казэута и море"))
+    async with small_engine(conn, dsn, *names) as engine:
+        found = await engine.find(wanted("казэута"))
+        assert (found.outcome, found.corrected) == ("found", None)
+        assert await titles(conn, found) == ["Казэута", "Kazeuta", "Казэута и море"]
+
+
+async def test_of_what_is_equally_popular_the_first_comes_first(conn: Any, dsn: str) -> None:
+    names = [release(number, f"Harbour {word}") for number, word in enumerate(("One", "Six", "Two", "Ten"), 11)]
+    await load(conn, *names)
+    async with small_engine(conn, dsn) as engine:
+        await conn.execute("update popularity_metrics set popularity_score = 0")
+        order = Order()
+        order.grow(engine.index.size)
+        order.add(await sql.by_popularity(conn))
+        engine.index.reorder(order)
+        assert await titles(conn, await engine.find(wanted("harbour"))) == [one["title"] for one in names]
 
 
 @pytest.mark.parametrize(("text", "outcome"), [("star", "found"), ("ыефк", "layout")])
