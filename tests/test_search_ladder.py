@@ -58,7 +58,7 @@ async def engine(conn: Any, dsn: str) -> AsyncIterator[PostgresqlEngine]:
         ("spritied away", "typos", "spirited away", "Spirited Away"),
         ("one pieze", "typos", "one piece", "One Piece"),
         ("унесеные призракми", "typos", "унесенные призраками", "Spirited Away"),
-        ("our name", "typos", "your name", "Your Name"),
+        ("your nme", "typos", "your name", "Your Name"),
         ("shingeki no kyojin смотреть", "fewer", "shingeki no kyojin", "Attack on Titan"),
         ("one piece смотреть онлайн бесплатно", "fewer", "one piece", "One Piece"),
         ("naruot episode 3 watch online", "fewer", "naruto", "Naruto"),
