@@ -99,12 +99,13 @@ class Database:
         """Open connections nobody uses."""
         return self._leases.idle if self._leases is not None else 0
 
-    def connection(self, timeout: float = ACQUIRE_TIMEOUT) -> Use:
-        """A connection for one use. Overloaded if none is free in time, DatabaseUnavailable if there is no server."""
-        return Use(self, timeout)
+    def connection(self, timeout: float | None = None) -> Use:
+        """A connection for one use. Overloaded if none is free in time (`ACQUIRE_TIMEOUT` seconds if none are given),
+        DatabaseUnavailable if there is no server."""
+        return Use(self, ACQUIRE_TIMEOUT if timeout is None else timeout)
 
     @asynccontextmanager
-    async def transaction(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+    async def transaction(self, timeout: float | None = None) -> AsyncIterator[Connection]:
         """A connection inside a transaction. Its commit rings the bell if something was put into the outbox."""
         PUBLISHED.set(False)
         async with self.connection(timeout) as conn:
@@ -123,7 +124,7 @@ class Database:
             self.bell.ring()
 
     @asynccontextmanager
-    async def single(self, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[Connection]:
+    async def single(self, timeout: float | None = None) -> AsyncIterator[Connection]:
         """A connection for one statement that writes: a transaction by itself, without the round trips of one.
 
         Rings the bell if the statement has put something into the outbox.

@@ -20,7 +20,7 @@ from server.database import connect
 from server.postgres import binaries
 from server.postgres.cluster import Cluster
 from sql.migrate import migrate
-from tests import in_memory
+from tests import in_memory, patience
 from tests.running import Running, running
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -122,6 +122,12 @@ async def conn(dsn: str) -> AsyncIterator[Any]:
     connection = await connect(dsn)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def as_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits longer than with the product: for tests of how long that is."""
+    patience.be_as_served(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,11 @@ from server.app import Outside, build
 from server.commands.serve import Runner
 from server.logs import LogWriter, RequestLog, Sink
 from server.settings import load
+from tests import patience
 
 # No worker beside a test: those that are about it start one themselves.
 neighbours.SETTLING = float("inf")
+patience.be_patient()
 
 
 @dataclass

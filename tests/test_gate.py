@@ -13,9 +13,11 @@ from server.http.gated import Refusals
 from server.http.parse import UUID_PATTERN
 from server.pressure import Pressure
 from server.routes import table
-from server.rules.load import BURST, OUTSIDE, STANDING, STANDS_AFTER, Kind, Sizes, kind_of, order, sizes
+from server.rules import load
+from server.rules.load import OUTSIDE, STANDS_AFTER, Kind, Sizes, kind_of, order, sizes
 from server.rules.pressure import SHED, Held, Reading, Standing
 
+pytestmark = pytest.mark.usefixtures("as_served")
 GIB = 2**30
 
 
@@ -153,11 +155,11 @@ async def test_the_queue_is_no_longer_than_can_be_served_in_time() -> None:
     taken = 0
     while gate.line_up(Kind.NORMAL) is not None:
         taken += 1
-    assert taken == int(400 * BURST)
+    assert taken == int(400 * load.BURST)
     # Once the queue has been standing for a second it gets shorter.
     pass_time(gate, STANDS_AFTER + 0.1)
-    assert gate._room(Kind.NORMAL, gate._clock()) == int(400 * STANDING)
-    assert gate._room(Kind.VITAL, gate._clock()) == int(400 * BURST)
+    assert gate._room(Kind.NORMAL, gate._clock()) == int(400 * load.STANDING)
+    assert gate._room(Kind.VITAL, gate._clock()) == int(400 * load.BURST)
     # A few clients may always wait: it is their patience that ends, not their room.
     gate.adaptive.capacity = 20.0
     assert gate._room(Kind.NORMAL, gate._clock()) == FEWEST
@@ -167,14 +169,14 @@ async def test_who_waits_too_long_is_turned_away() -> None:
     gate = small(1)
     slot = entered(gate)
     waiter = lined_up(gate)
-    pass_time(gate, BURST + 0.01)
+    pass_time(gate, load.BURST + 0.01)
     later = lined_up(gate)
     assert await asyncio.wait_for(gate.turn(waiter), 5) is None
     assert not later.future.done()
     assert (gate.queued, gate.rejected) == (1, {(Kind.NORMAL, "late"): 1})
     gate.leave(slot)
     assert await gate.turn(later) is later.place
-    assert gate.waited == pytest.approx(BURST + 0.01)
+    assert gate.waited == pytest.approx(load.BURST + 0.01)
 
 
 async def test_in_a_queue_that_has_been_standing_the_wait_is_short() -> None:
@@ -183,7 +185,7 @@ async def test_in_a_queue_that_has_been_standing_the_wait_is_short() -> None:
     lined_up(gate)
     pass_time(gate, STANDS_AFTER)
     late, vital = lined_up(gate), lined_up(gate, Kind.VITAL)
-    pass_time(gate, STANDING + 0.01)
+    pass_time(gate, load.STANDING + 0.01)
     assert await asyncio.wait_for(gate.turn(late), 5) is None
     assert not vital.future.done()
 
@@ -293,7 +295,7 @@ async def test_outside_is_capped_too() -> None:
 async def test_who_finds_no_slot_after_waiting_outside_is_turned_away() -> None:
     gate = small(1)
     place = entered(gate)
-    asyncio.get_running_loop().call_later(SWEEP, pass_time, gate, BURST + 1)
+    asyncio.get_running_loop().call_later(SWEEP, pass_time, gate, load.BURST + 1)
     with pytest.raises(Overloaded):
         await outside(gate, place)
     gate.leave(place)

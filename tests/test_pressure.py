@@ -33,6 +33,7 @@ from server.rules.pressure import (
     mean_lag,
 )  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("as_served")
 LIMIT = 400 * MIB
 
 
