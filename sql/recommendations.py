@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from sql.query import Connection, load
@@ -16,28 +15,26 @@ POPULAR_LOOKED_AT = 1_000
 
 
 class Seed(NamedTuple):
-    """A visible release, and what is stored of its neighbours: None where nothing has been worked out yet."""
+    """A visible release, and what it is filed under."""
 
     id: int
-    document: str
     franchise_id: int | None
     genre_ids: list[int]
     tag_ids: list[int]
-    neighbours: list[int] | None
-    scores: list[float] | None
-    shared: list[int] | None
-    computed_at: datetime | None
 
 
 class Similar(NamedTuple):
     """A release to show; `place` (from 1) is that of its neighbour `near`, whose document is there if it is another.
+    At least so many `users` finished or liked both; 0: few.
 
-    Outside of the page there are no bodies.
+    Outside of the page there are no bodies. Place 0 is the release that the others are like; `users`: its neighbours.
     """
 
     id: int
     place: int
     near: int
+    score: float
+    users: int
     release: str | None
     near_document: str | None
 
@@ -121,7 +118,7 @@ class Carrying(NamedTuple):
 
 
 async def seed(conn: Connection, release_id: int) -> Seed | None:
-    """The release and its stored neighbours, if it is visible."""
+    """The release, if it is visible."""
     row = await QUERIES.seed.fetchrow(conn, release_id)
     return None if row is None else Seed(*row)
 
@@ -129,14 +126,15 @@ async def seed(conn: Connection, release_id: int) -> Seed | None:
 async def similar_page(
     conn: Connection,
     release_id: int,
-    neighbours: Sequence[int],
-    shared: Sequence[int],
     viewer: int | None,
     limit: int,
     offset: int,
+    near: tuple[Sequence[int], Sequence[float]] | None = None,
 ) -> list[Similar]:
-    """All that is to be shown of the neighbours, to a visitor or to a `viewer`, with bodies where the page is."""
-    found = await QUERIES.similar_page.fetch(conn, release_id, list(neighbours), list(shared), viewer, limit, offset)
+    """The release, then all that is to be shown beside it to a visitor or to a `viewer`, with bodies where the page is:
+    of its stored neighbours, or of those that are given with their scores. Nothing: there is no such release."""
+    ids, scores = near or (None, None)
+    found = await QUERIES.similar_page.fetch(conn, release_id, viewer, limit, offset, ids, scores)
     return [Similar(*row) for row in found]
 
 

@@ -1,82 +1,85 @@
 -- name: seed
--- A visible release and what is stored of its neighbours.
-select r.id, d.document, r.franchise_id, r.genre_ids, r.tag_ids, n.neighbours, n.scores, n.shared, n.computed_at
-from releases r
-join release_documents d on d.release_id = r.id
-left join release_neighbours n on n.release_id = r.id
-where r.id = $1 and r.visible;
+-- What a visible release is filed under.
+select id, franchise_id, genre_ids, tag_ids from releases where id = $1 and visible;
 
 -- name: similar_page
--- Of these neighbours ($2, the most alike first, $3: how many people liked both) what to show beside $1: of a franchise its
--- first part that the viewer ($4, null for visitors) has not seen, once; `near` is the neighbour that speaks for it. Seen is
--- what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown either, nor anything
--- of a franchise of which they dropped or ignore a part, hidden ones too. A neighbour that has nothing in common with $1 that could be said is left out. Bodies are those of the page ($5 behind $6).
+-- What to show beside $1 of its neighbours, the most alike first: the stored ones, or those given ($5 with scores $6). Of a
+-- franchise its first part that the viewer ($2, null for visitors) has not seen, once; `near` is the neighbour that speaks
+-- for it, `users` those of the part itself. Seen is what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown
+-- either, nor anything of a franchise of which they dropped or ignore a part, hidden ones too. Bodies are those of the page
+-- ($3 behind $4). Before all of it (place 0) the release itself, with the number of its neighbours as `users`.
+-- What is asked of each neighbour stands in indexes: their rows lie on thirty pages, and reading those is most of the price.
 with seed as materialized (
-    -- Words that were deleted are still in the row, and in no document.
-    select r.id, f.id as franchise_id,
-           array(select g.id from genres g where g.id = any (r.genre_ids) and g.deleted_at is null) as genre_ids,
-           array(select t.id from tags t where t.id = any (r.tag_ids) and t.deleted_at is null) as tag_ids
+    select r.id, d.document, coalesce($5::bigint[], n.neighbours, '{}') as neighbours,
+           coalesce($6::real[], n.scores, '{}') as scores, case when $5 is null then n.shared end as shared
     from releases r
-    left join franchises f on f.id = r.franchise_id and f.deleted_at is null
-    where r.id = $1
+    join release_documents d on d.release_id = r.id
+    left join release_neighbours n on n.release_id = r.id
+    where r.id = $1 and r.visible
 ), near as materialized (
-    select r.id, w.place, f.id as franchise_id
-    from unnest($2::bigint[], $3::integer[]) with ordinality as w (id, shared, place)
-    cross join seed
-    join releases r on r.id = w.id and r.visible and r.id <> seed.id
+    select r.id, w.place, w.score, w.users, f.id as franchise_id
+    from seed
+    cross join lateral rows from (unnest(seed.neighbours), unnest(seed.scores), unnest(seed.shared))
+        with ordinality as w (id, score, users, place)
+    join releases r on r.id = w.id and r.visible and r.id <> $1
     left join franchises f on f.id = r.franchise_id and f.deleted_at is null
-    where w.shared > 0 or r.genre_ids && seed.genre_ids or r.tag_ids && seed.tag_ids or f.id = seed.franchise_id
 ), first_part as materialized (
     select f.franchise_id, part.id
     from (select distinct franchise_id from near where franchise_id is not null) f
     cross join lateral (
         select p.id
         from releases p
-        where p.franchise_id = f.franchise_id and p.visible and p.id <> $1 and ($4::bigint is null or not exists (
+        where p.franchise_id = f.franchise_id and p.visible and p.id <> $1 and ($2::bigint is null or not exists (
             select from library_entries e
-            where e.user_id = $4 and e.release_id = p.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
+            where e.user_id = $2 and e.release_id = p.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
                 and (e.kind <> 2 or e.value in (3, 5))
         ))
         order by p.year, p.id
         limit 1
     ) part
-    where $4 is null or not exists (
+    where $2 is null or not exists (
         select from releases p
-        join library_entries e on e.user_id = $4 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[])
+        join library_entries e on e.user_id = $2 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[])
             and not e.deleted and (e.kind = 4 or e.value = 5)
         where p.franchise_id = f.franchise_id
     )
-), shown as (
-    select part.id, min(near.place) as place
+), spoken_for as (
+    select part.id, near.id as near, near.place, near.score, own.users,
+           row_number() over (partition by part.id order by near.place) as turn
     from near
     join first_part part on part.franchise_id = near.franchise_id
-    group by part.id
+    left join near own on own.id = part.id
+), shown as (
+    select id, near, place, score, users from spoken_for where turn = 1
     union all
-    select near.id, near.place
+    select near.id, near.id, near.place, near.score, near.users
     from near
-    where near.franchise_id is null and ($4::bigint is null or not exists (
+    where near.franchise_id is null and ($2::bigint is null or not exists (
         select from library_entries e
-        where e.user_id = $4 and e.release_id = near.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
+        where e.user_id = $2 and e.release_id = near.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
             and (e.kind <> 2 or e.value in (3, 5))
     ))
 ), ordered as (
-    select id, place, row_number() over (order by place) - 1 as behind from shown
+    select *, row_number() over (order by place) - 1 as behind from shown
 ), paged as (
     -- Whose documents are read: an id that is null is looked for nowhere.
-    select o.id, o.place, near.id as near, p.id as told, case when near.id <> p.id then near.id end as told_near
+    select o.id, o.place, o.near, o.score, o.users, p.id as told, case when o.near <> p.id then o.near end as told_near
     from ordered o
-    join near on near.place = o.place
     cross join lateral (
-        select case when o.behind >= $6::integer and o.behind < $6 + $5::integer then o.id end as id
+        select case when o.behind >= $4::integer and o.behind < $4 + $3::integer then o.id end as id
     ) p
 )
-select paged.id, paged.place, paged.near, release_json(d.document, m) as release,
-       near_document.document as near_document
+select id, 0::bigint as place, id as near, null::real as score, cardinality(neighbours) as users, document as release,
+       null::text as near_document
+from seed
+union all
+select paged.id, paged.place, paged.near, paged.score, coalesce(paged.users, 0), release_json(d.document, m),
+       near_document.document
 from paged
 left join release_documents d on d.release_id = paged.told
 left join release_documents near_document on near_document.release_id = paged.told_near
 left join popularity_metrics m on m.release_id = d.release_id
-order by paged.place;
+order by place;
 
 -- name: frequencies
 -- How many releases carry these genres ($1) and tags ($2), and how many releases there are; of what has not been counted

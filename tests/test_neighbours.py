@@ -383,12 +383,8 @@ async def test_the_real_worker_stores_what_a_request_then_answers_from(
     keeping = Keeping(database, tmp_path, "")
     keeping.keeper._command = worker(load({"DATA_DIR": str(tmp_path)}), dsn)
     await keeping.tick_until("runs", 1)
-    seed = await recommendations.seed(conn, first)
-    assert seed is not None
-    assert seed.neighbours == [second]
-    lonely = await recommendations.seed(conn, other)
-    assert lonely is not None
-    assert lonely.neighbours == []
+    stored = dict(await conn.fetch("select release_id, neighbours from release_neighbours"))
+    assert stored == {first: [second], second: [first], other: []}
     work = await neighbours.look(conn)
     assert (work.stale, work.catalogue_seen, work.leased, work.failures) == (0, work.catalogue_changes, False, 0)
     # Nothing is left to do, so that nobody begins again before something changes.

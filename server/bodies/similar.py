@@ -22,62 +22,67 @@ from sql.query import Connection
 
 # Whoever works out neighbours anew, drops these.
 TAG = "similar"
+NO_SUCH = "There is no such release."
 MOST = 30
 # How many candidates are looked at of each kind.
 MOST_LOOKED_AT = 120
 
 
 class Near(NamedTuple):
-    """Neighbours, the most alike first, and at least how many people finished or liked both; 0: few."""
+    """Neighbours, the most alike first."""
 
     ids: Sequence[int]
     scores: Sequence[float]
-    shared: Sequence[int]
 
 
 async def page(
     database: Database, progress: Recommending, id_or_slug: str, viewer: int | None, query: PageQuery, base: str
 ) -> bytes:
     """A page of what is like the release, to a visitor or to a `viewer`."""
+    offset = offset_of(query)
     async with database.connection() as conn:
-        seed = await _seed(conn, id_or_slug)
-        stored = _stored(seed)
+        release_id = await _named(conn, id_or_slug)
+        seed, *rows = await _beside(conn, release_id, viewer, query.limit, offset)
+        stored = seed.users > 0
         progress.served["similar" if stored else "similar_live"] += 1
-        near = stored or await live(conn, seed)
-        rows = await sql.similar_page(conn, seed.id, near.ids, near.shared, viewer, query.limit, offset_of(query))
+        if not stored:
+            near = await live(conn, await _filed(conn, release_id))
+            _, *rows = await _beside(conn, release_id, viewer, query.limit, offset, near)
     following, before = links_of(base, query, len(rows))
-    document = orjson.loads(seed.document)
-    users = dict(zip(near.ids, near.shared, strict=True))
-    told = [
-        _result(document, row, near.scores[row.place - 1], users.get(row.id, 0), visitor=viewer is None)
-        for row in rows
-        if row.release
-    ]
-    # Documents may follow the words of releases a little later.
+    document = orjson.loads(seed.release or "{}")
+    told = [_result(document, row, visitor=viewer is None) for row in rows if row.release]
+    # What a neighbour was chosen for may have been deleted since.
     results = [one for one in told if one["reasons"]]
     return orjson.dumps(
         {"type": "similar", "count": len(rows), "next": following, "previous": before, "results": results}
     )
 
 
-async def _seed(conn: Connection, id_or_slug: str) -> sql.Seed:
-    release_id = await _named(conn, id_or_slug)
-    seed = None if release_id is None else await sql.seed(conn, release_id)
+async def _beside(
+    conn: Connection, release_id: int, viewer: int | None, limit: int, offset: int, near: Near | None = None
+) -> list[sql.Similar]:
+    found = await sql.similar_page(conn, release_id, viewer, limit, offset, near)
+    if not found:
+        raise NotFound(NO_SUCH)
+    return found
+
+
+async def _filed(conn: Connection, release_id: int) -> sql.Seed:
+    seed = await sql.seed(conn, release_id)
     if seed is None:
-        raise NotFound("There is no such release.")
+        raise NotFound(NO_SUCH)
     return seed
 
 
-async def _named(conn: Connection, id_or_slug: str) -> int | None:
+async def _named(conn: Connection, id_or_slug: str) -> int:
+    found = None
     if id_or_slug.isascii() and id_or_slug.isdigit():
-        return int(id_or_slug) if len(id_or_slug) <= 18 else None
-    return None if "\x00" in id_or_slug else await releases.resolve(conn, id_or_slug)
-
-
-def _stored(seed: sql.Seed) -> Near | None:
-    if not seed.neighbours or seed.scores is None:
-        return None
-    return Near(seed.neighbours, seed.scores, seed.shared or [0] * len(seed.neighbours))
+        found = int(id_or_slug) if len(id_or_slug) <= 18 else None
+    elif "\x00" not in id_or_slug:
+        found = await releases.resolve(conn, id_or_slug)
+    if found is None:
+        raise NotFound(NO_SUCH)
+    return found
 
 
 async def live(conn: Connection, seed: sql.Seed) -> Near:
@@ -99,14 +104,14 @@ async def live(conn: Connection, seed: sql.Seed) -> Near:
     unknown = sum(weights.values()) / len(weights) if weights else 1.0
     own = Filed(seed.franchise_id, words_of(seed.genre_ids, seed.tag_ids))
     ranked = alike(own, filed, weights, unknown, MOST)
-    return Near([one for one, _ in ranked], [score for _, score in ranked], [0] * len(ranked))
+    return Near([one for one, _ in ranked], [score for _, score in ranked])
 
 
-def _result(seed: dict[str, Any], row: sql.Similar, score: float, users: int, *, visitor: bool) -> dict[str, Any]:
+def _result(seed: dict[str, Any], row: sql.Similar, *, visitor: bool) -> dict[str, Any]:
     assert row.release is not None
     near = None if row.near_document is None else orjson.loads(row.near_document)
     return {
         "release": orjson.Fragment(row.release),
-        "score": round(score, 4),
-        "reasons": reasons.of_similar(seed, orjson.loads(row.release), near, users, visitor=visitor),
+        "score": round(row.score, 4),
+        "reasons": reasons.of_similar(seed, orjson.loads(row.release), near, row.users, visitor=visitor),
     }

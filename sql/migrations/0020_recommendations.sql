@@ -65,3 +65,8 @@ create table word_frequencies (
 
 -- What to show to somebody of whom nothing is known yet begins with what is popular elsewhere.
 create index popularity_metrics_by_import on popularity_metrics (imported_popularity, release_id);
+
+-- Whether a release may be shown, and its franchise, without a look at its row: of thirty neighbours that is thirty pages.
+create index releases_with_franchise on releases (id) include (franchise_id) where visible;
+drop index releases_visible;
+create index franchises_shown on franchises (id) where deleted_at is null;
