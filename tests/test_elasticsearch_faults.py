@@ -124,8 +124,8 @@ async def test_the_same_request_is_answered_whatever_happens(site: Site, trouble
         found, seconds = await site.search()
         assert found["count"] > 40
         assert found["facets"]["types"]
-        # 300 ms of patience, and what a busy machine adds.
-        assert seconds < 1.5
+        # 300 ms of patience, and what a busy machine adds; one that hangs would keep it for a minute.
+        assert seconds < 10
     assert site.running.app[keys.SEARCH].counters.fallbacks == fallbacks + 4
     await until(lambda: degraded(site))
     # It comes back by itself.

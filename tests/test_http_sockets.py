@@ -44,7 +44,7 @@ async def test_a_body_that_drips_is_cut_off(site: Running, monkeypatch: pytest.M
     found = await answer
     assert found.status == 408
     check_problem(408, found.headers, found.body)
-    assert perf_counter() - started < 2
+    assert perf_counter() - started < 5
     # And then the connection goes, since nobody knows where the next request would begin.
     async with asyncio.timeout(5):
         assert await reader.read() == b""
@@ -65,7 +65,7 @@ async def test_headers_that_drip_are_cut_off(server: Server, tmp_path: Path, mon
                 await asyncio.sleep(0.05)
             writer.close()
             assert closed.done()
-            assert perf_counter() - started < 3
+            assert perf_counter() - started < 5
 
 
 PROBES = {

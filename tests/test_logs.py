@@ -290,6 +290,6 @@ async def test_the_loop_is_not_held_up_by_a_sink_that_hangs(tmp_path: Path) -> N
         # More than a pipe holds: the thread blocks, the loop does not.
         writer.add(b"x" * 10_000)
         await asyncio.sleep(0.01)
-    assert asyncio.get_running_loop().time() - started < 2
+    assert asyncio.get_running_loop().time() - started < 8
     os.close(reader)
     writer.close()

@@ -240,7 +240,7 @@ async def test_who_yields_waits_with_its_ticks_only_and_does_not_look_dead(monke
     await until(lambda: Stubborn.ticks >= 3 and yielding.stats.put_off >= 3)
     assert Sweeper.ticks == 0
     assert yielding.stats.paused
-    assert perf_counter() - yielding.stats.last_tick < 1
+    assert perf_counter() - yielding.stats.last_tick < 5
     # Whoever asks is answered in any case.
     assert await yielding.ref.ask("hello", timeout=1) == "hello"  # type: ignore[arg-type]
     pressure.become(Standing(), reading())
