@@ -17,9 +17,9 @@ from aiohttp import web
 from handlers import notifications as told
 from handlers import recommendations as recommended
 from handlers.pages import PAGES, load_pages
-from server import __version__, api_tokens, keys, memory, metrics_sources
+from server import __version__, api_tokens, keys, metrics_sources
 from server.accounts import Accounts
-from server.adapters import mail
+from server.adapters import cgroup, mail
 from server.adapters.cdn import Cdn
 from server.adapters.redis import Redis
 from server.bodies import limits as limits_body
@@ -125,7 +125,7 @@ def _add_bounds(app: web.Application, settings: Settings) -> Pressure:
     app[keys.PRESSURE] = pressure = Pressure()
     # Behind a proxy all connections come from it.
     proxied = bool(settings.trusted_proxies) or settings.host in LOOPBACK
-    app[keys.CONNECTIONS] = connections = Connections(bounds(memory.bound(), proxied=proxied))
+    app[keys.CONNECTIONS] = connections = Connections(bounds(cgroup.bound(), proxied=proxied))
     app[keys.METRICS].add(of_pressure(pressure))
     app[keys.METRICS].add(of_connections(connections))
     return pressure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from server import memory
+from server.adapters import cgroup
 from server.rules.load import Sizes, sizes
 from server.settings import Settings
 
@@ -15,6 +15,6 @@ ASSUMED_MEMORY = 2**30
 def measured(settings: Settings, pool: int) -> Sizes:
     """The sizes. Cores are those this process may use, memory what its control groups or the machine have."""
     return sizes(
-        len(os.sched_getaffinity(0)), memory.bound() or ASSUMED_MEMORY, pool, settings.max_concurrent_requests,
+        len(os.sched_getaffinity(0)), cgroup.bound() or ASSUMED_MEMORY, pool, settings.max_concurrent_requests,
         settings.max_queued_requests,
     )  # fmt: skip

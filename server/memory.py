@@ -6,7 +6,7 @@ import ctypes
 import gc
 from collections.abc import Callable
 
-from server.adapters.cgroup import Cgroup, machine, memory_limit
+from server.adapters.cgroup import Cgroup, machine
 from server.metrics import Metrics, resident_bytes
 from server.rules.pressure import Reading
 
@@ -26,13 +26,6 @@ def looker(metrics: Metrics) -> Callable[[], Reading]:
         return Reading(tightest.limit, tightest.used, metrics.loop_lag_mean)
 
     return look
-
-
-def bound() -> int | None:
-    """How much memory there is for this process: the group's limit or the machine's; None if nothing says."""
-    whole = machine()
-    limits = [limit for limit in (memory_limit(), whole and whole.limit) if limit]
-    return min(limits, default=None)
 
 
 def tidy() -> None:

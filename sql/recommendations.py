@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from server.rules.recommending import Facts
 from sql.query import Connection, load
 
 QUERIES = load("recommendations")
 # How deep the walk for the best rated goes, and how many people have to agree.
 RATED_LOOKED_AT, RATED_BY = 1_000, 3
+# Nobody has this id: a visitor is asked for as users are, and gets the plan that was made for all. Making one takes
+# longer than what is planned.
+VISITOR = 0
 # How many of the most popular are looked at for a genre.
 POPULAR_LOOKED_AT = 1_000
 
@@ -80,13 +84,11 @@ class Speaking(NamedTuple):
     scores: list[float] | None
 
 
-class Fact(NamedTuple):
-    """What the choice asks of a release; `part` is its place in its franchise, from 0."""
+class Filed(NamedTuple):
+    """What the choice asks: of releases, by their ids; and the parts of their franchises, in their order."""
 
-    id: int
-    franchise_id: int | None
-    part: int
-    genre_ids: list[int]
+    facts: Mapping[int, Facts]
+    parts: Mapping[int, Sequence[int]]
 
 
 class Shown(NamedTuple):
@@ -134,7 +136,7 @@ async def similar_page(
     """The release, then all that is to be shown beside it to a visitor or to a `viewer`, with bodies where the page is:
     of its stored neighbours, or of those that are given with their scores. Nothing: there is no such release."""
     ids, scores = near or (None, None)
-    found = await QUERIES.similar_page.fetch(conn, release_id, viewer, limit, offset, ids, scores)
+    found = await QUERIES.similar_page.fetch(conn, release_id, viewer or VISITOR, limit, offset, ids, scores)
     return [Similar(*row) for row in found]
 
 
@@ -166,9 +168,18 @@ async def rows(conn: Connection, release_ids: Sequence[int], width: int) -> list
     return [Speaking(*row) for row in await QUERIES.rows.fetch(conn, list(release_ids), width)]
 
 
-async def facts(conn: Connection, release_ids: Sequence[int]) -> list[Fact]:
-    """Facts of these releases and of all parts of their franchises; what is not visible is missing."""
-    return [Fact(*row) for row in await QUERIES.facts.fetch(conn, list(release_ids))]
+async def filed(conn: Connection, release_ids: Sequence[int]) -> Filed:
+    """Facts of these releases, and the parts of their franchises; what is not visible is missing."""
+    rows = await QUERIES.facts.fetch(conn, list(release_ids)) if release_ids else []
+    parts = {franchise_id: parts for release_id, franchise_id, _, parts in rows if release_id is None}
+    places = {one: place for franchise in parts.values() for place, one in enumerate(franchise)}
+    facts = {
+        release_id: Facts(franchise_id, places.get(release_id, 0), genre_ids)
+        for release_id, franchise_id, genre_ids, _ in rows
+        # Of what goes on for ever the last parts are not looked at.
+        if release_id is not None and (franchise_id is None or release_id in places)
+    }
+    return Filed(facts, parts)
 
 
 async def shown(conn: Connection, release_ids: Sequence[int], mentioned: Sequence[int]) -> dict[int, Shown]:

@@ -4,7 +4,7 @@ select id, franchise_id, genre_ids, tag_ids from releases where id = $1 and visi
 
 -- name: similar_page
 -- What to show beside $1 of its neighbours, the most alike first: the stored ones, or those given ($5 with scores $6). Of a
--- franchise its first part that the viewer ($2, null for visitors) has not seen, once; `near` is the neighbour that speaks
+-- franchise its first part that the viewer ($2, 0 for visitors) has not seen, once; `near` is the neighbour that speaks
 -- for it, `users` those of the part itself. Seen is what they are through with: completed, dropped, rated, a favourite; and what they ignore is not shown
 -- either, nor anything of a franchise of which they dropped or ignore a part, hidden ones too. Bodies are those of the page
 -- ($3 behind $4). Before all of it (place 0) the release itself, with the number of its neighbours as `users`.
@@ -29,15 +29,15 @@ with seed as materialized (
     cross join lateral (
         select p.id
         from releases p
-        where p.franchise_id = f.franchise_id and p.visible and p.id <> $1 and ($2::bigint is null or not exists (
+        where p.franchise_id = f.franchise_id and p.visible and p.id <> $1 and not exists (
             select from library_entries e
             where e.user_id = $2 and e.release_id = p.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
                 and (e.kind <> 2 or e.value in (3, 5))
-        ))
+        )
         order by p.year, p.id
         limit 1
     ) part
-    where $2 is null or not exists (
+    where not exists (
         select from releases p
         join library_entries e on e.user_id = $2 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[])
             and not e.deleted and (e.kind = 4 or e.value = 5)
@@ -54,11 +54,11 @@ with seed as materialized (
     union all
     select near.id, near.id, near.place, near.score, near.users
     from near
-    where near.franchise_id is null and ($2::bigint is null or not exists (
+    where near.franchise_id is null and not exists (
         select from library_entries e
         where e.user_id = $2 and e.release_id = near.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
             and (e.kind <> 2 or e.value in (3, 5))
-    ))
+    )
 ), ordered as (
     select *, row_number() over (order by place) - 1 as behind from shown
 ), paged as (
@@ -145,33 +145,33 @@ left join release_audience a on a.release_id = liked.id
 left join release_neighbours n on n.release_id = liked.id and a.release_id is null;
 
 -- name: facts
--- What the choice asks of these releases, and of the other parts of their franchises, in the order of the parts.
+-- What the choice asks of these releases; then, without an id, the visible parts of each of their franchises in their order.
 with wanted as materialized (
     select r.id, f.id as franchise_id, r.genre_ids
     from unnest($1::bigint[]) as w (id)
     join releases r on r.id = w.id and r.visible
     left join franchises f on f.id = r.franchise_id and f.deleted_at is null
 )
-select id, franchise_id, 0::bigint as part, genre_ids from wanted where franchise_id is null
+select id, franchise_id, genre_ids, null::bigint[] as parts from wanted
 union all
-select p.id, p.franchise_id, p.part, p.genre_ids
-from (select distinct franchise_id from wanted where franchise_id is not null) f
-cross join lateral (
-    select p.id, p.franchise_id, row_number() over (order by p.year, p.id) - 1 as part, p.genre_ids
+select null, f.franchise_id, null, array(
+    select p.id
     from releases p
     where p.franchise_id = f.franchise_id and p.visible
     order by p.year, p.id
     limit 200
-) p;
+)
+from (select distinct franchise_id from wanted where franchise_id is not null) f;
 
 -- name: shown
 -- The JSON of these releases ($1); of those that reasons speak of ($2), what reasons say of them.
-select r.id, r.slug, r.title, r.genre_ids, r.tag_ids,
-       case when r.id = any ($1::bigint[]) then release_json(d.document, m) end as release
+select r.id, r.slug, r.title, r.genre_ids, r.tag_ids, release_json(d.document, m) as release
 from unnest(array(select unnest($1::bigint[]) union select unnest($2::bigint[]))) as wanted (id)
 join releases r on r.id = wanted.id and r.visible
-join release_documents d on d.release_id = r.id
-left join popularity_metrics m on m.release_id = r.id;
+-- Whose documents are read: an id that is null is looked for nowhere.
+cross join lateral (select case when r.id = any ($1::bigint[]) then r.id end as id) told
+left join release_documents d on d.release_id = told.id
+left join popularity_metrics m on m.release_id = told.id;
 
 -- name: pools
 -- What to show to somebody of whom nothing is known: best rated (of the $2 best, by at least $3 people), most popular where

@@ -31,7 +31,7 @@ RECOMMENDATIONS: Contract = {
         "candidates": columns(recommendations.Candidate),
         "kept": columns(recommendations.Keeping),
         "rows": columns(recommendations.Speaking),
-        "facts": columns(recommendations.Fact),
+        "facts": "id franchise_id genre_ids parts",
         "shown": columns(recommendations.Shown),
         "pools": columns(recommendations.Pooled),
         "followed_genres": "target_id",

@@ -227,7 +227,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # Who may be at work, in plain asyncio.
     "server.gate": ("server.errors", "server.pressure", "server.rules", "server.yards"),
     "server.yards": ("server.rules",),
-    "server.gate_sizes": ("server.memory", "server.rules", "server.settings"),
+    # How much memory there is decides how much of it PostgreSQL gets.
+    "server.postgres.cluster": ("server.adapters.cgroup", "server.errors", "server.postgres"),
+    "server.gate_sizes": ("server.adapters.cgroup", "server.rules", "server.settings"),
     "server.metrics_gate": ("prometheus_client", "server.gate", "server.metrics", "server.rules"),
     "server.memory": ("server.adapters.cgroup", "server.metrics", "server.rules"),
     "server.metrics_pressure": ("prometheus_client", "server.http.connections", "server.metrics", "server.pressure"),

@@ -16,9 +16,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from server.adapters import cgroup
 from server.errors import ClusterError
 from server.postgres import binaries, processes
 from server.postgres.cluster import LONGEST_SOCKET_PATH, SOCKET_NAME, Cluster
+from server.postgres.config import MIB, render, shared_buffers
 from tests.conftest import DEBIAN_15
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -376,6 +378,18 @@ async def test_the_configuration_is_written_anew_at_each_start(cluster: Cluster)
     assert await ask(cluster, "show fsync") == "on"
     assert await ask(cluster, "show synchronous_commit") == "on"
     assert await ask(cluster, "show full_page_writes") == "on"
+
+
+@pytest.mark.parametrize(
+    ("memory", "megabytes"), [(None, 32), (435 * MIB, 32), (1024 * MIB, 64), (2048 * MIB, 128), (2**36, 128)]
+)
+def test_postgresql_keeps_a_sixteenth_of_the_memory_but_never_much(memory: int | None, megabytes: int) -> None:
+    assert shared_buffers(memory) == megabytes
+    assert f"shared_buffers = '{megabytes}MB'\n" in render(18, Path("run"), memory)
+
+
+async def test_the_memory_of_this_machine_decides(cluster: Cluster) -> None:
+    assert await ask(cluster, "show shared_buffers") == f"{shared_buffers(cgroup.bound())}MB"
 
 
 def test_programs_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -122,6 +122,13 @@ def machine(root: Path = ROOT) -> Usage | None:
     return Usage(total * 1024, max(0, total - available) * 1024)
 
 
+def bound(root: Path = ROOT) -> int | None:
+    """How many bytes there are for this process: the groups' limit or the machine's memory; None if nothing says."""
+    whole = machine(root)
+    limits = [limit for limit in (memory_limit(root), whole and whole.limit) if limit]
+    return min(limits, default=None)
+
+
 def _mounts(root: Path) -> dict[int, _Mount]:
     """The memory hierarchies by version. Of several mounts of one, the first: the others show parts of it."""
     found: dict[int, _Mount] = {}

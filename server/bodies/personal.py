@@ -19,7 +19,6 @@ from server.rules import cache_tags, library, reasons
 from server.rules.recommending import (
     CANDIDATES,
     PAGE,
-    Facts,
     Kept,
     Row,
     chosen,
@@ -107,9 +106,12 @@ async def _own(conn: Connection, mine: Library) -> tuple[list[Chosen], Mapping[i
     rows = await _rows(conn, mine.history)
     scores = score(mine.history, rows)
     candidates = [release for release in ranked(scores, mine.kept, CANDIDATES) if scores[release] > 0]
-    facts = await sql.facts(conn, candidates) if candidates else []
-    picked = varied(candidates, facts, mine)
-    return [Chosen(one.id, scores[one.id], "own", one.franchise_id, genres=one.genre_ids) for one in picked], rows
+    filed = await sql.filed(conn, candidates)
+    facts = filed.facts
+    return [
+        Chosen(one, scores[one], "own", facts[one].franchise_id, genres=facts[one].genre_ids)
+        for one in varied(candidates, filed, mine)
+    ], rows
 
 
 async def _rows(conn: Connection, history: Mapping[int, float]) -> dict[int, Row]:
@@ -136,39 +138,36 @@ def _row(others: Sequence[int] | None, weights: Sequence[float] | None) -> Row |
     return None if others is None or weights is None else (others, weights)
 
 
-def varied(
-    candidates: Sequence[int], facts: Sequence[sql.Fact], mine: Library, before: Sequence[Chosen] = ()
-) -> list[sql.Fact]:
+def varied(candidates: Sequence[int], filed: sql.Filed, mine: Library, before: Sequence[Chosen] = ()) -> list[int]:
     """Of the candidates those that make a varied list, page by page, the first page behind what stands there `before`;
     without sequels of what they have not begun, dropped, or do not care for, and without franchises that do."""
-    by_id = {one.id: one for one in facts}
-    known = {one.id: Facts(one.franchise_id, one.part, one.genre_ids) for one in facts}
-    begun = _begun(facts, mine)
+    facts, begun = filed.facts, _begun(filed.parts, mine)
     franchises = {one.franchise for one in before} - {None}
     carried = [genre for one in before for genre in one.genres]
     room = PAGE - len(before)
-    left = [one for one in candidates if one in known]
-    found: list[sql.Fact] = []
+    left = [one for one in candidates if one in facts and facts[one].franchise_id not in franchises]
+    found: list[int] = []
     for _ in range(PAGES):
+        portion = chosen(left, facts, begun, mine.barred, room, carried)
+        found += portion
         # One part of a franchise is enough, on whichever page.
-        left = [one for one in left if known[one].franchise_id not in franchises]
-        portion = chosen(left, known, begun, mine.barred, room, carried)
-        found += [by_id[one] for one in portion]
-        franchises |= {known[one].franchise_id for one in portion} - {None}
-        left = [one for one in left if one not in set(portion)]
+        franchises = {facts[one].franchise_id for one in portion} - {None}
+        taken = set(portion)
+        left = [one for one in left if one not in taken and facts[one].franchise_id not in franchises]
         if len(portion) < room:
             break
         room, carried = PAGE, []
     return found
 
 
-def _begun(facts: Sequence[sql.Fact], mine: Library) -> dict[int, int]:
+def _begun(parts: Mapping[int, Sequence[int]], mine: Library) -> dict[int, int]:
     """By franchise the furthest part they have seen."""
     begun: dict[int, int] = {}
-    for one in facts:
-        kept = mine.kept.get(one.id)
-        if one.franchise_id is not None and kept is not None and seen(kept):
-            begun[one.franchise_id] = max(one.part, begun.get(one.franchise_id, -1))
+    for franchise_id, ids in parts.items():
+        for part, one in enumerate(ids):
+            kept = mine.kept.get(one)
+            if kept is not None and seen(kept):
+                begun[franchise_id] = part
     return begun
 
 
@@ -205,14 +204,13 @@ async def _beginning(
     # Of a release that is offered twice the first offer counts.
     by_id = {one.id: one for one in reversed(offered) if one.id not in known}
     order = [release for release in dict.fromkeys(one.id for one in offered) if release in by_id]
-    facts = await sql.facts(conn, order) if order else []
-    picks = varied([one for one in order if by_id[one].pool == "picked"], facts, mine, found)[: cold_start.PICKS]
-    first = [one.id for one in picks]
+    filed = await sql.filed(conn, order)
+    first = varied([one for one in order if by_id[one].pool == "picked"], filed, mine, found)[: cold_start.PICKS]
     rest = [one for one in order if by_id[one].pool != "picked"]
-    picked = varied([*first, *rest], facts, mine, found)
+    picked = varied([*first, *rest], filed, mine, found)
     lowest = min((one.score for one in found), default=1.0)
     return [
-        by_id[one.id]._replace(score=lowest * (1 - place / (len(picked) + 1)), franchise=one.franchise_id)
+        by_id[one]._replace(score=lowest * (1 - place / (len(picked) + 1)), franchise=filed.facts[one].franchise_id)
         for place, one in enumerate(picked, 1)
     ]
 

@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
+from server.adapters import cgroup
 from server.errors import ClusterError
 from server.postgres import config, processes
 from server.postgres.binaries import Binaries, embedded, environment
@@ -200,7 +201,8 @@ class Cluster:
         if self._process is not None:
             # The one that died was ours: let the kernel forget it.
             self._process.poll()
-        (self.data / "postgresql.conf").write_text(config.render(self.binaries.major, self.socket_directory()), "utf-8")
+        settings = config.render(self.binaries.major, self.socket_directory(), cgroup.bound())
+        (self.data / "postgresql.conf").write_text(settings, "utf-8")
         (self.data / "pg_hba.conf").write_text(config.HOST_BASED_AUTHENTICATION, "utf-8")
         # Output before the collector runs is short; it explains a start that fails.
         with (self.data / "startup.log").open("wb") as log:

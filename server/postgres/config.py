@@ -13,8 +13,7 @@ SETTINGS: dict[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "password_encryption": "scram-sha-256",
-    # Memory. The page cache of the kernel does the rest; a backend costs about 2 MB.
-    "shared_buffers": "32MB",
+    # Memory, beside `shared_buffers` (below). A backend costs about 2 MB.
     "max_connections": "24",
     "superuser_reserved_connections": "2",
     "work_mem": "2MB",
@@ -55,13 +54,27 @@ SETTINGS: dict[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+MIB = 2**20
+# Of the memory that server and PostgreSQL have together, and between how many megabytes.
+SHARE, LEAST_BUFFERS, MOST_BUFFERS = 16, 32, 128
 # Known to newer servers only.
 SINCE_18 = {"io_method": "sync", "autovacuum_worker_slots": "2"}
 
 
-def render(major: int, socket_directory: Path) -> str:
-    """The text of `postgresql.conf` for a server of this major version."""
-    values = SETTINGS | {"unix_socket_directories": str(socket_directory)}
+def shared_buffers(memory: int | None) -> int:
+    """How many megabytes of pages PostgreSQL keeps itself, where there are so many bytes of memory (None: unknown).
+
+    The kernel keeps the others, at the price of a system call each.
+    """
+    share = (memory or 0) // SHARE // MIB
+    return max(LEAST_BUFFERS, min(share, MOST_BUFFERS))
+
+
+def render(major: int, socket_directory: Path, memory: int | None) -> str:
+    """The text of `postgresql.conf` for a server of this major version, where there are so many bytes of memory."""
+    values = SETTINGS | {
+        "unix_socket_directories": str(socket_directory), "shared_buffers": f"{shared_buffers(memory)}MB",
+    }  # fmt: skip
     if major >= 18:
         values |= SINCE_18
     lines = [f"{name} = '{value}'" for name, value in values.items()]

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence, Sized
 from heapq import nlargest
 from math import log
+from operator import itemgetter
 from typing import NamedTuple
 
 from server.rules import library
@@ -19,7 +20,7 @@ Row = tuple[Sequence[int], Sequence[float]]
 # Nobody's taste takes more than this to tell; it bounds what one request reads and adds up.
 MOST_HISTORY = 300
 # What all of it may say together, in entries of rows: the quietest are left out where somebody has much to tell.
-MOST_SAID, LEAST_WIDTH = 8_000, 8
+MOST_SAID, LEAST_WIDTH = 3_000, 8
 # Entries of a stored row of the model, and neighbours that are kept of a release.
 ROW_WIDTH, MOST_NEIGHBOURS = 64, 30
 # A franchise is shown once, whichever of its parts are neighbours: more of them would only take room.
@@ -76,8 +77,8 @@ def weight_of(kept: Kept) -> float:
 def history_of(kept: Iterable[tuple[int, Kept]]) -> dict[int, float]:
     """What tells somebody's taste, at most `MOST_HISTORY`: the strongest, of equally strong ones those that come first
     (give the latest first)."""
-    said = ((item, weight_of(one)) for item, one in kept)
-    return dict(nlargest(MOST_HISTORY, ((item, weight) for item, weight in said if weight), key=lambda one: one[1]))
+    said = [(item, weight) for item, one in kept if (weight := weight_of(one))]
+    return dict(sorted(said, key=itemgetter(1), reverse=True)[:MOST_HISTORY])
 
 
 def rarity(releases: int, total: int) -> float:

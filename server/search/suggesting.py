@@ -20,6 +20,9 @@ SHORT = 2
 # How many of those that fit are looked at one by one. Of what very many names hold, the popular ones are in memory:
 # beside these, any few hundred others will do.
 LOOKED_AT, ENOUGH = 30, 300
+# What so many times as many of the popular have as are wanted, thousands of others have: gathering them takes long, and
+# the next letter tells most of them apart.
+WELL_KNOWN = 2
 
 Place = tuple[int, int, int, str]
 
@@ -43,7 +46,8 @@ class Suggestions:
             for fitness, slot, name in index.names.beginning(key)
             if index.visible >> slot & 1
         }
-        enough = sum(fitness <= popular.BEGINS for fitness, *_ in best.values()) >= limit
+        begun = sum(fitness <= popular.BEGINS for fitness, *_ in best.values())
+        enough = begun >= limit or len(best) >= limit * WELL_KNOWN
         if len(key) > SHORT or is_cjk(key) or len(index.names) < popular.MOST:
             async with self._database.connection() as conn:
                 finder = PostgresqlFinder(conn, index, self._memory)
