@@ -113,7 +113,7 @@ def _words_of_name(found: list[str]) -> list[str]:
 
 
 def _topics(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(word for name in names if name for word in _words_of_topic(name)))[:MOST_TOPICS]
+    return list(dict.fromkeys(chain.from_iterable(map(_words_of_topic, filter(None, names)))))[:MOST_TOPICS]
 
 
 @lru_cache(maxsize=KNOWN_TOPICS)

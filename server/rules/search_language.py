@@ -37,8 +37,8 @@ def config_of(text: str) -> str:
         if CJK_SIGN.search(beginning):
             return SIMPLE
     votes = dict.fromkeys(COMMON, 0)
-    for word in LATIN.findall(beginning):
-        for language in LANGUAGES_OF.get(word, ()):
+    for languages in filter(None, map(LANGUAGES_OF.get, LATIN.findall(beginning))):
+        for language in languages:
             votes[language] += 1
     best = max(votes, key=lambda language: votes[language])
     return best if votes[best] else SIMPLE
