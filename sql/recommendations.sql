@@ -9,6 +9,7 @@ select id, franchise_id, genre_ids, tag_ids from releases where id = $1 and visi
 -- either, nor anything of a franchise of which they dropped or ignore a part, hidden ones too. Bodies are those of the page
 -- ($3 behind $4). Before all of it (place 0) the release itself, with the number of its neighbours as `users`.
 -- What is asked of each neighbour stands in indexes: their rows lie on thirty pages, and reading those is most of the price.
+-- `offset 0` has a viewer's entries looked for one by one, not all of them read: there may be thousands.
 with seed as materialized (
     select r.id, d.document, coalesce($5::bigint[], n.neighbours, '{}') as neighbours,
            coalesce($6::real[], n.scores, '{}') as scores, case when $5 is null then n.shared end as shared
@@ -33,15 +34,20 @@ with seed as materialized (
             select from library_entries e
             where e.user_id = $2 and e.release_id = p.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
                 and (e.kind <> 2 or e.value in (3, 5))
+            offset 0
         )
         order by p.year, p.id
         limit 1
     ) part
     where not exists (
         select from releases p
-        join library_entries e on e.user_id = $2 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[])
-            and not e.deleted and (e.kind = 4 or e.value = 5)
-        where p.franchise_id = f.franchise_id
+        where p.franchise_id = f.franchise_id and exists (
+            select from library_entries e
+            where e.user_id = $2 and e.release_id = p.id and e.kind = any ('{2,4}'::smallint[]) and not e.deleted
+                and (e.kind = 4 or e.value = 5)
+            offset 0
+        )
+        offset 0
     )
 ), spoken_for as (
     select part.id, near.id as near, near.place, near.score, own.users,
@@ -58,6 +64,7 @@ with seed as materialized (
         select from library_entries e
         where e.user_id = $2 and e.release_id = near.id and e.kind = any ('{1,2,3,4}'::smallint[]) and not e.deleted
             and (e.kind <> 2 or e.value in (3, 5))
+        offset 0
     )
 ), ordered as (
     select *, row_number() over (order by place) - 1 as behind from shown

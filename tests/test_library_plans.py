@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sql import library, library_write, progress, release_counts
+from sql import library, library_write, progress, recommendations, release_counts
 from tests import catalogue_seed
 from tests.conftest import Server
 from tests.test_catalogue_plans import nodes
@@ -133,3 +133,17 @@ async def scanned(conn: Any, text: str, parameters: tuple[Any, ...]) -> set[str]
 
 async def test_a_scan_is_noticed(conn: Any) -> None:
     assert await scanned(conn, "select count(*) from progress where completed = $1", (True,)) == {"progress"}
+
+
+async def test_what_a_viewer_keeps_is_looked_for_by_the_release_however_much_it_is(conn: Any) -> None:
+    text = recommendations.QUERIES.similar_page.text
+    types = [kind.name for kind in (await conn.prepare(text)).get_parameters()]
+    await conn.execute(f"prepare planned ({', '.join(types)}) as {text}")
+    async with conn.transaction():
+        await conn.execute("set local plan_cache_mode = force_generic_plan")
+        found = await conn.fetchval(f"explain (format json) execute planned (3, {USER}, 20, 0, null, null)")
+    await conn.execute("deallocate planned")
+    entries = [node for node in nodes(found[0]["Plan"]) if node.get("Relation Name") == "library_entries"]
+    assert len(entries) == 3
+    for node in entries:
+        assert "release_id =" in node["Index Cond"]
