@@ -381,7 +381,7 @@ async def test_the_configuration_is_written_anew_at_each_start(cluster: Cluster)
 
 
 @pytest.mark.parametrize(
-    ("memory", "megabytes"), [(None, 32), (435 * MIB, 32), (1024 * MIB, 64), (2048 * MIB, 128), (2**36, 128)]
+    ("memory", "megabytes"), [(None, 32), (435 * MIB, 32), (768 * MIB, 48), (1024 * MIB, 64), (2**36, 64)]
 )
 def test_postgresql_keeps_a_sixteenth_of_the_memory_but_never_much(memory: int | None, megabytes: int) -> None:
     assert shared_buffers(memory) == megabytes

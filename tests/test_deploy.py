@@ -150,7 +150,7 @@ def test_the_documented_defaults_are_those_of_the_program() -> None:
 def test_the_documented_postgresql_settings_are_those_of_the_embedded_server() -> None:
     assert table(SETTINGS_PAGE, "The embedded PostgreSQL") == {
         name: value or "empty" for name, value in (config.SETTINGS | config.SINCE_18).items()
-    }
+    } | {"shared_buffers": f"{config.LEAST_BUFFERS}MB"}
 
 
 @pytest.mark.external

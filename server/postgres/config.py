@@ -56,7 +56,7 @@ SETTINGS: dict[str, str] = {
 }
 MIB = 2**20
 # Of the memory that server and PostgreSQL have together, and between how many megabytes.
-SHARE, LEAST_BUFFERS, MOST_BUFFERS = 16, 32, 128
+SHARE, LEAST_BUFFERS, MOST_BUFFERS = 16, 32, 64
 # Known to newer servers only.
 SINCE_18 = {"io_method": "sync", "autovacuum_worker_slots": "2"}
 

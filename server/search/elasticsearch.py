@@ -26,7 +26,7 @@ from server.search.elastic_queries import Matching, Page
 from server.search.engine import Found, Outcome, Reading, Suggested, Wanted
 from server.search.hits import Memory
 from server.search.index import SearchIndex
-from server.search.suggesting import LOOKED_AT, SHORT, Place, likeliest, typing
+from server.search.suggesting import LOOKED_AT, SHORT, Place, enough, likeliest, typing
 
 # As far as Elasticsearch pages by itself.
 DEEPEST = 10_000
@@ -113,9 +113,9 @@ class ElasticEngine:
             for fitness, slot, name in index.names.beginning(key)
             if index.visible >> slot & 1
         }
-        enough = sum(place[0] <= popular.BEGINS for place, _ in best.values()) >= limit
         if len(key) > SHORT or is_cjk(key) or len(index.names) < popular.MOST:
-            for hit in await finder.hits(typing(key, text, complete=not enough), 2 * LOOKED_AT):
+            complete = not enough([place for place, _ in best.values()], limit)
+            for hit in await finder.hits(typing(key, text, complete=complete), 2 * LOOKED_AT):
                 fitness, name = popular.fit(key, hit.keys)
                 self._take(best, hit, fitness, name)
             if not best and len(key) > SHORT:

@@ -46,12 +46,10 @@ class Suggestions:
             for fitness, slot, name in index.names.beginning(key)
             if index.visible >> slot & 1
         }
-        begun = sum(fitness <= popular.BEGINS for fitness, *_ in best.values())
-        enough = begun >= limit or len(best) >= limit * WELL_KNOWN
         if len(key) > SHORT or is_cjk(key) or len(index.names) < popular.MOST:
             async with self._database.connection() as conn:
                 finder = PostgresqlFinder(conn, index, self._memory)
-                for place in await self._matching(finder, key, text, complete=not enough):
+                for place in await self._matching(finder, key, text, complete=not enough(best.values(), limit)):
                     best[place[2]] = min(place, best.get(place[2], place))
                 if not best and len(key) > SHORT:
                     best = {place[2]: place for place in await self._corrected(finder, text, limit)}
@@ -83,6 +81,12 @@ class Suggestions:
             fitting, name = max((ranking.fitting(reading, [one]), one) for one in keys)
             found.append((-fitting, index.order.rank[slot], slot, name))
         return found
+
+
+def enough(places: Collection[Place], limit: int) -> bool:
+    """Whether these, of the popular, are all that is to be suggested, but for what is named just so."""
+    begun = sum(fitness <= popular.BEGINS for fitness, *_ in places)
+    return begun >= limit or len(places) >= limit * WELL_KNOWN
 
 
 def likeliest(places: Collection[Place], limit: int) -> list[Place]:
