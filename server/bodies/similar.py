@@ -49,7 +49,8 @@ async def page(
             near = await live(conn, await _filed(conn, release_id))
             _, *rows = await _beside(conn, release_id, viewer, query.limit, offset, near)
     following, before = links_of(base, query, len(rows))
-    document = orjson.loads(seed.release or "{}")
+    assert seed.release is not None
+    document = orjson.loads(seed.release)
     told = [_result(document, row, visitor=viewer is None) for row in rows if row.release]
     # What a neighbour was chosen for may have been deleted since.
     results = [one for one in told if one["reasons"]]
