@@ -84,7 +84,7 @@ class Speaking(NamedTuple):
     scores: list[float] | None
 
 
-class Filed(NamedTuple):
+class Known(NamedTuple):
     """What the choice asks: of releases, by their ids; and the parts of their franchises, in their order."""
 
     facts: Mapping[int, Facts]
@@ -168,18 +168,18 @@ async def rows(conn: Connection, release_ids: Sequence[int], width: int) -> list
     return [Speaking(*row) for row in await QUERIES.rows.fetch(conn, list(release_ids), width)]
 
 
-async def filed(conn: Connection, release_ids: Sequence[int]) -> Filed:
+async def facts(conn: Connection, release_ids: Sequence[int]) -> Known:
     """Facts of these releases, and the parts of their franchises; what is not visible is missing."""
     rows = await QUERIES.facts.fetch(conn, list(release_ids)) if release_ids else []
     parts = {franchise_id: parts for release_id, franchise_id, _, parts in rows if release_id is None}
     places = {one: place for franchise in parts.values() for place, one in enumerate(franchise)}
-    facts = {
+    of_releases = {
         release_id: Facts(franchise_id, places.get(release_id, 0), genre_ids)
         for release_id, franchise_id, genre_ids, _ in rows
         # Of what goes on for ever the last parts are not looked at.
         if release_id is not None and (franchise_id is None or release_id in places)
     }
-    return Filed(facts, parts)
+    return Known(of_releases, parts)
 
 
 async def shown(conn: Connection, release_ids: Sequence[int], mentioned: Sequence[int]) -> dict[int, Shown]:

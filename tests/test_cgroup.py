@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.adapters.cgroup import Cgroup, Usage, machine, memory_limit, working_set
+from server.adapters.cgroup import Cgroup, Usage, bound, machine, memory_limit, working_set
 from server.rules.pressure import CALM, Reading, Standing, decide
 
 MIB = 2**20
@@ -242,6 +242,17 @@ def test_the_machine_says_what_it_has(tree: Tree) -> None:
 def test_a_machine_that_does_not_say_is_not_asked(tree: Tree, text: str) -> None:
     tree.write("proc/meminfo", text)
     assert machine(tree.root) is None
+
+
+def test_of_group_and_machine_the_tighter_one_bounds_this_process(tree: Tree) -> None:
+    assert bound(tree.root) is None
+    tree.write("proc/meminfo", "MemTotal: 1048576 kB\nMemAvailable: 524288 kB\n")
+    assert bound(tree.root) == 1024 * MIB
+    tree.process("0::/a", mounts=(v2(),))
+    tree.group("sys/fs/cgroup/a", memory__max=512 * MIB, memory__current=MIB)
+    assert bound(tree.root) == 512 * MIB
+    tree.write("proc/meminfo", "MemTotal: 262144 kB\nMemAvailable: 131072 kB\n")
+    assert bound(tree.root) == 256 * MIB
 
 
 def test_this_machine_can_be_read() -> None:

@@ -106,11 +106,11 @@ async def _own(conn: Connection, mine: Library) -> tuple[list[Chosen], Mapping[i
     rows = await _rows(conn, mine.history)
     scores = score(mine.history, rows)
     candidates = [release for release in ranked(scores, mine.kept, CANDIDATES) if scores[release] > 0]
-    filed = await sql.filed(conn, candidates)
-    facts = filed.facts
+    known = await sql.facts(conn, candidates)
+    facts = known.facts
     return [
         Chosen(one, scores[one], "own", facts[one].franchise_id, genres=facts[one].genre_ids)
-        for one in varied(candidates, filed, mine)
+        for one in varied(candidates, known, mine)
     ], rows
 
 
@@ -138,10 +138,10 @@ def _row(others: Sequence[int] | None, weights: Sequence[float] | None) -> Row |
     return None if others is None or weights is None else (others, weights)
 
 
-def varied(candidates: Sequence[int], filed: sql.Filed, mine: Library, before: Sequence[Chosen] = ()) -> list[int]:
+def varied(candidates: Sequence[int], known: sql.Known, mine: Library, before: Sequence[Chosen] = ()) -> list[int]:
     """Of the candidates those that make a varied list, page by page, the first page behind what stands there `before`;
     without sequels of what they have not begun, dropped, or do not care for, and without franchises that do."""
-    facts, begun = filed.facts, _begun(filed.parts, mine)
+    facts, begun = known.facts, _begun(known.parts, mine)
     franchises = {one.franchise for one in before} - {None}
     carried = [genre for one in before for genre in one.genres]
     room = PAGE - len(before)
@@ -200,17 +200,17 @@ async def _beginning(
     planned = library.COLLECTIONS["planned"]
     wished = [one for one, kept in mine.kept.items() if kept.collection == planned and one not in mine.ignored]
     offered = await cold_start.offered(conn, trends, user_id, wished)
-    known = {one.id for one in found} | mine.kept.keys()
+    theirs = {one.id for one in found} | mine.kept.keys()
     # Of a release that is offered twice the first offer counts.
-    by_id = {one.id: one for one in reversed(offered) if one.id not in known}
+    by_id = {one.id: one for one in reversed(offered) if one.id not in theirs}
     order = [release for release in dict.fromkeys(one.id for one in offered) if release in by_id]
-    filed = await sql.filed(conn, order)
-    first = varied([one for one in order if by_id[one].pool == "picked"], filed, mine, found)[: cold_start.PICKS]
+    known = await sql.facts(conn, order)
+    first = varied([one for one in order if by_id[one].pool == "picked"], known, mine, found)[: cold_start.PICKS]
     rest = [one for one in order if by_id[one].pool != "picked"]
-    picked = varied([*first, *rest], filed, mine, found)
+    picked = varied([*first, *rest], known, mine, found)
     lowest = min((one.score for one in found), default=1.0)
     return [
-        by_id[one]._replace(score=lowest * (1 - place / (len(picked) + 1)), franchise=filed.facts[one].franchise_id)
+        by_id[one]._replace(score=lowest * (1 - place / (len(picked) + 1)), franchise=known.facts[one].franchise_id)
         for place, one in enumerate(picked, 1)
     ]
 

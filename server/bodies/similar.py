@@ -46,7 +46,7 @@ async def page(
         stored = seed.users > 0
         progress.served["similar" if stored else "similar_live"] += 1
         if not stored:
-            near = await live(conn, await _filed(conn, release_id))
+            near = await live(conn, await _seed(conn, release_id))
             _, *rows = await _beside(conn, release_id, viewer, query.limit, offset, near)
     following, before = links_of(base, query, len(rows))
     assert seed.release is not None
@@ -68,7 +68,7 @@ async def _beside(
     return found
 
 
-async def _filed(conn: Connection, release_id: int) -> sql.Seed:
+async def _seed(conn: Connection, release_id: int) -> sql.Seed:
     seed = await sql.seed(conn, release_id)
     if seed is None:
         raise NotFound(NO_SUCH)
